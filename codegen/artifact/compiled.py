@@ -1,0 +1,130 @@
+"""CompiledModel: all that crosses from build to serve, in memory.  The artifact is its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+PAGE_SIZE = 16  # tokens of a KV page
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class KVStream:
+    """One thing kept per token of a page, e.g. keys: opaque to the engine, shaped for the kernel."""
+
+    name: str  # "k", "v"
+    dtype: str  # NumPy's name
+    shape: tuple[int, ...]  # of one page, all layers of the group
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one page of this stream."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class KVGroup:
+    """Layers whose KV pages live and die together."""
+
+    layers: tuple[int, ...]
+    window: int | None  # tokens that are kept; None: all
+    streams: tuple[KVStream, ...]
+
+    @property
+    def page_bytes(self) -> int:
+        return sum(stream.nbytes for stream in self.streams)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What engine and server need to know of a model, found in its file."""
+
+    name: str
+    architecture: str
+    vocab_size: int
+    context_length: int
+    num_layers: int
+    hidden_size: int
+    source_digest: str  # sha256 of the model file
+    source_types: Mapping[str, int]  # tensor type -> number of tensors
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """A tokenizer as data: everything needed to build one, no library's file."""
+
+    kind: str  # "bpe"
+    pre: str  # the pre-tokenizer's name, e.g. "smollm"
+    tokens: tuple[str, ...]
+    token_types: tuple[int, ...]  # GGUF's: 1 normal, 2 unknown, 3 control, 4 user, 6 byte
+    merges: tuple[str, ...]
+    bos_token_id: int | None
+    eos_token_ids: tuple[int, ...]
+    pad_token_id: int | None
+    unknown_token_id: int | None
+    add_bos: bool
+    add_space_prefix: bool
+    chat_template: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepVariant:
+    """One compiled step function, for steps of at most ``max_tokens`` tokens."""
+
+    symbol: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CpuStep:
+    """How a CPU runtime calls the compiled step: names of arguments in order, sizes of scratch.
+
+    Buffers are one-dimensional.  Vocabulary of ``arguments``:
+      weights u8 · scratch_f32, scratch_i8, scratch_i32 · sync i32 (zeroed before each step)
+      tokens, positions, sequences i32 (T) · rows i32 (R)
+      slots.G i32 (T), pages.G i32 (B * M), STREAM.G (the pool's pages) per KV group G
+      temperature, top_p, min_p f32 (R) · top_k, forced, num_logprobs i32 (R) · seeds i32 (2R)
+      out_tokens i32 (R), out_logprobs f32 (R), top_tokens i32, top_logprobs f32 (20R)
+      logits f32 (R * V) · scalars num_tokens, num_rows, max_pages, num_workers i32
+    """
+
+    arguments: tuple[str, ...]
+    variants: tuple[StepVariant, ...]  # by max_tokens, ascending
+    scratch_f32: int  # elements
+    scratch_i8: int
+    scratch_i32: int
+    sync: int
+    max_step_tokens: int  # the scratch is planned for steps of at most so many tokens
+    max_workers: int  # and for so many workers
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTarget:
+    """The model compiled for one target."""
+
+    name: str  # "cpu:avx512"
+    numerics: str  # "default" | "float32"
+    target_key: str
+    features: tuple[str, ...]  # what the machine must have, as /proc/cpuinfo spells it
+    objects: Mapping[str, bytes]  # machine ("x86_64", "aarch64") -> relocatable object
+    sources: Mapping[str, str]  # kernel text, by file name
+    kernel_keys: Mapping[str, str]  # phase -> kernel_key
+    weights: str  # name of the segment in CompiledModel.weights
+    kv_groups: tuple[KVGroup, ...]
+    step: CpuStep
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A model ready to be served: facts, graph text, code per target, packed weights."""
+
+    facts: ModelFacts
+    tokenizer: TokenizerFacts
+    graph: Mapping[str, str]  # target name -> the IR after its last pass
+    targets: Mapping[str, CompiledTarget]
+    weights: Mapping[str, Bytes] = field(repr=False)  # packed segments, by name

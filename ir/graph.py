@@ -1,0 +1,178 @@
+"""Immutable SSA graphs: values, the nodes that make them, and the ops the nodes apply."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from inferflux.errors import InferFluxError
+from inferflux.ir.types import TensorType
+
+Attr = int | float | str | bool | None | tuple["Attr", ...] | "Stacked"
+Meaning = Callable[..., Any]
+
+
+class TypeRuleError(InferFluxError):
+    """The operands or attributes of an op break its type rule."""
+
+    code = "invalid_graph"
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """An attribute that differs by layer; ``repeat`` holds its values, one per layer.  ``@name``"""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"@{self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One SSA value: a graph's input or weight (no producer), or a result of a node."""
+
+    type: TensorType
+    hint: str = ""
+    producer: Node | None = None
+    index: int = 0  # which result of the producer
+    sources: tuple[str, ...] = ()  # of a weight: its tensors in the file, stacked if several
+
+    @property
+    def op(self) -> Op | None:
+        return self.producer.op if self.producer else None
+
+    @property
+    def args(self) -> tuple[Value, ...]:
+        return self.producer.inputs if self.producer else ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One application of an op.  ``bodies`` is empty but for ``repeat``, which has one per kind."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    attrs: Mapping[str, Attr]
+    bodies: tuple[Graph, ...] = ()
+    results: tuple[Value, ...] = field(init=False, default=())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """A named function from operand types to result types, with its NumPy meaning beside it."""
+
+    name: str
+    rule: Callable[..., TensorType | tuple[TensorType, ...]]
+    parameters: tuple[str, ...]  # operand names, in order; a last one with "*" takes the rest
+    attributes: tuple[str, ...]
+    doc: str
+    _meaning: list[Meaning] = field(default_factory=list)
+
+    def meaning(self, function: Meaning) -> Meaning:
+        """Decorator: state what the op computes, on NumPy arrays, with the rule's own signature."""
+        assert not self._meaning, f"{self.name} has a meaning already"
+        self._meaning.append(function)
+        return function
+
+    @property
+    def numpy(self) -> Meaning:
+        assert self._meaning, f"{self.name} has no meaning"
+        return self._meaning[0]
+
+    def __call__(self, *inputs: Value, **attrs: Attr) -> Any:
+        """Build a node; gives its value, or a tuple where the rule gives a tuple of types."""
+        node = self.node(inputs, attrs)
+        single = isinstance(self._types(inputs, attrs), TensorType)
+        return node.results[0] if single else node.results
+
+    def node(
+        self, inputs: Sequence[Value], attrs: Mapping[str, Attr], bodies: tuple[Graph, ...] = ()
+    ) -> Node:
+        types = self._types(inputs, attrs, bodies)
+        node = Node(self, tuple(inputs), dict(attrs), bodies)
+        listed = (types,) if isinstance(types, TensorType) else types
+        results = tuple(Value(t, "", node, i) for i, t in enumerate(listed))
+        object.__setattr__(node, "results", results)
+        return node
+
+    def _types(
+        self, inputs: Sequence[Value], attrs: Mapping[str, Attr], bodies: tuple[Graph, ...] = ()
+    ) -> TensorType | tuple[TensorType, ...]:
+        extra = {"bodies": bodies} if bodies else {}
+        try:
+            return self.rule(*(value.type for value in inputs), **attrs, **extra)
+        except TypeRuleError as error:
+            raise TypeRuleError(f"{self.name}: {error}") from None
+        except TypeError as error:  # a wrong number of operands, an unknown attribute
+            raise TypeRuleError(f"{self.name}: {error}") from None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A function: inputs (given at every step) and weights (given once) to outputs."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    weights: tuple[Value, ...] = ()
+    name: str = "graph"
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node the outputs need, each after the producers of its inputs."""
+        return tuple(_walk(self.outputs))
+
+    def __str__(self) -> str:
+        from inferflux.ir.print import graph_text  # print needs Graph: the one import cycle, cut
+
+        return graph_text(self)
+
+
+OPS: dict[str, Op] = {}
+
+
+def op(rule: Callable[..., TensorType | tuple[TensorType, ...]]) -> Op:
+    """Turn a type rule into an op.  Its docstring is the formula, then the shapes."""
+    parameters = inspect.signature(rule).parameters.values()
+    operands = tuple(
+        f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+        for p in parameters
+        if p.kind is not p.KEYWORD_ONLY
+    )
+    attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+    made = Op(rule.__name__, rule, operands, attributes, inspect.getdoc(rule) or "")
+    assert made.name not in OPS, f"two ops are named {made.name}"
+    OPS[made.name] = made
+    return made
+
+
+def require(claim: object, message: str) -> None:
+    """Raise TypeRuleError with ``message`` unless ``claim`` holds.  For use in type rules."""
+    if not claim:
+        raise TypeRuleError(message)
+
+
+def _walk(outputs: Sequence[Value]) -> Iterator[Node]:
+    """Depth first without recursion: a model of a thousand layers is deeper than Python's stack."""
+    done: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(v.producer, False) for v in reversed(outputs) if v.producer]
+    while stack:
+        node, expanded = stack.pop()
+        if id(node) in done:
+            continue
+        if expanded:
+            done.add(id(node))
+            yield node
+            continue
+        stack.append((node, True))
+        stack.extend((v.producer, False) for v in reversed(node.inputs) if v.producer)
+
+
+Array = np.ndarray[Any, np.dtype[Any]]

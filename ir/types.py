@@ -1,0 +1,65 @@
+"""Types of IR values: element types that know their block, and shapes with symbolic dimensions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Dim = int | str  # a number, or a symbol bound at run time: "T" tokens, "B" sequences, "R" rows, ...
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """An element type.  A quantised one stores ``block`` elements of a row in ``block_bytes``."""
+
+    name: str
+    block_bytes: int
+    block: int = 1
+
+    @property
+    def is_quantised(self) -> bool:
+        return self.block > 1
+
+    def __str__(self) -> str:
+        return self.name
+
+
+F32 = DType("f32", 4)
+F16 = DType("f16", 2)
+I32 = DType("i32", 4)
+U64 = DType("u64", 8)
+# Weights as files hold them: GGUF's block formats, blocks run along the last dimension.
+Q4_1 = DType("q4_1", 20, block=32)  # f16 scale, f16 minimum, 32 x 4 bit:  w = scale * q + minimum
+Q8_0 = DType("q8_0", 34, block=32)  # f16 scale, 32 x int8:                w = scale * q
+# Activations on their way into an integer dot product: int8, one f32 scale for 32 of a row.
+I8X32 = DType("i8x32", 36, block=32)
+
+DTYPES = {dtype.name: dtype for dtype in (F32, F16, I32, U64, Q4_1, Q8_0, I8X32)}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """``dtype[d0, d1, ...]``; the blocks of a quantised dtype run along the last dimension.
+
+    ``layout`` names how a weight is packed for the target; empty is row-major, as in the file.
+    """
+
+    dtype: DType
+    shape: tuple[Dim, ...]
+    layout: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes as a file would hold it.  Only for static shapes."""
+        count = math.prod(dim for dim in self.shape if isinstance(dim, int))
+        assert all(isinstance(dim, int) for dim in self.shape), f"{self} has no static size"
+        return count // self.dtype.block * self.dtype.block_bytes
+
+    def __str__(self) -> str:
+        packed = f"@{self.layout}" if self.layout else ""
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]{packed}"
+
+
+def tensor(dtype: DType, *shape: Dim) -> TensorType:
+    """``tensor(F32, "T", 576)`` is ``f32[T, 576]``."""
+    return TensorType(dtype, shape)
