@@ -1,0 +1,79 @@
+"""ModelSource: an opened model file, its metadata read and its tensors mapped but not touched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inferflux.errors import InferFluxError
+from inferflux.ir.types import DType, TensorType
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+_CHUNK = 8 << 20  # bytes hashed at a time: what is being hashed stays in the cache
+
+
+class ModelFileError(InferFluxError):
+    """A model file breaks its format, contradicts itself, or holds what a model may not hold.
+
+    ``field`` names the place in the format's own words, ``offset`` is its first byte in the file
+    (None: there is no such place, e.g. of a missing key).
+    """
+
+    code = "invalid_model_file"
+
+    def __init__(self, path: Path, field: str, offset: int | None, problem: str) -> None:
+        place = field if offset is None else f"{field} at byte {offset}"
+        super().__init__(f"{path}: {place}: {problem}")
+        self.path = path
+        self.field = field
+        self.offset = offset
+
+
+class UnsupportedModel(ModelFileError):
+    """A well-formed model uses something that InferFlux does not implement; it is named."""
+
+    code = "unsupported_model"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTensor:
+    """One tensor of a model file.  ``shape`` is row-major, outermost dimension first."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    raw: Bytes = field(repr=False)  # (nbytes,), a read-only view of the mapped file
+    offset: int  # of ``raw`` in the file
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType(self.dtype, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model file: what it says of itself, and its tensors.
+
+    Metadata values are ``bool``, ``int``, ``float``, ``str``, a tuple of ``str`` or of tuples, or a
+    read-only NumPy array of numbers.
+    """
+
+    path: Path
+    architecture: str
+    metadata: Mapping[str, object] = field(repr=False)
+    tensors: Mapping[str, SourceTensor] = field(repr=False)
+    mapped: Bytes = field(repr=False)  # the whole file
+    offsets: Mapping[str, int] = field(repr=False)  # metadata key -> its value's place in the file
+
+    def digest(self) -> str:
+        """The file's sha256, of the very bytes that are mapped: a file swapped since is not it."""
+        total = hashlib.sha256()
+        for start in range(0, self.mapped.size, _CHUNK):
+            total.update(self.mapped[start : start + _CHUNK])
+        return total.hexdigest()

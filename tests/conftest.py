@@ -1,0 +1,182 @@
+"""Fixtures of the whole suite: the default model, and small Llamas written to order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+VOCAB = 320  # 3 special tokens, 256 bytes, 61 merges
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_PAIRS = (  # left part - right part
+    "Ġ-t Ġ-a i-n h-e Ġ-Ġ r-e o-n e-r Ġt-he a-t Ġ-s Ġ-o e-n Ġ-c e-s Ġ-w n-d i-t o-r i-s a-l Ġ-p "
+    "in-g Ġ-f a-n e-d Ġ-b o-u a-r Ġ-in Ġo-f Ġ-m Ġa-nd i-on i-c Ġ-d Ġt-o ĠĠ-ĠĠ l-e r-o a-s en-t "
+    "Ġ-h Ġt-h c-t Ġ-e Ġ-re e-l o-m i-l s-t Ġ-l Ġ-n e-t i-m v-e o-l at-ion Ġ-g i-d Ġ-T"
+)
+MERGES = tuple(pair.replace("-", " ") for pair in _PAIRS.split())
+CHATML = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
+    " + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TinyLlama:
+    """A Llama small enough to compile in a test.  Same fields, same bytes."""
+
+    layer_types: tuple[str, ...] = ("q4_1", "q4_1")  # of each layer's matrices: f32 f16 q4_1 q8_0
+    embedding_type: str = "q8_0"
+    head_type: str | None = None  # None: the head is tied to the embedding
+    window: int | None = None  # tokens the windowed layers see
+    windowed: tuple[bool, ...] = ()  # per layer; empty: none
+    hidden: int = 64
+    intermediate: int = 96
+    heads: int = 2
+    kv_heads: int = 1
+    head_dim: int = 32
+    context_length: int = 512
+    rope_theta: float = 10000.0
+    seed: int = 0
+    metadata: Mapping[str, object] | None = None  # overrides; a None takes the key out
+    tensors: Mapping[str, Array | None] | None = None  # f32 overrides; a None takes it out
+
+    def write(self, path: Path) -> Path:
+        writer = gguf.GGUFWriter(path, "llama")
+        for key, value in self._metadata().items():
+            _add(writer, key, value)
+        for name, (weights, kind) in self._tensors().items():
+            quantised = gguf.quants.quantize(weights, gguf.GGMLQuantizationType[kind.upper()])
+            writer.add_tensor(name, quantised, raw_dtype=gguf.GGMLQuantizationType[kind.upper()])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    def _metadata(self) -> dict[str, object]:
+        facts: dict[str, object] = {
+            "general.name": "tiny",
+            "llama.vocab_size": np.uint32(VOCAB),
+            "llama.block_count": np.uint32(len(self.layer_types)),
+            "llama.context_length": np.uint32(self.context_length),
+            "llama.embedding_length": np.uint32(self.hidden),
+            "llama.feed_forward_length": np.uint32(self.intermediate),
+            "llama.attention.head_count": np.uint32(self.heads),
+            "llama.attention.head_count_kv": np.uint32(self.kv_heads),
+            "llama.attention.layer_norm_rms_epsilon": np.float32(1e-5),
+            "llama.rope.freq_base": np.float32(self.rope_theta),
+            "llama.rope.dimension_count": np.uint32(self.head_dim),
+            **_tokenizer(),
+        }
+        if self.heads * self.head_dim != self.hidden:
+            facts["llama.attention.key_length"] = np.uint32(self.head_dim)
+            facts["llama.attention.value_length"] = np.uint32(self.head_dim)
+        if self.window is not None:
+            facts["llama.attention.sliding_window"] = np.uint32(self.window)
+            facts["llama.attention.sliding_window_pattern"] = list(self.windowed)
+        merged = facts | dict(self.metadata or {})
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def _tensors(self) -> dict[str, tuple[Array, str]]:
+        made = {
+            name: (w, kind) for name, w, kind in self._weights(np.random.default_rng(self.seed))
+        }
+        for name, override in (self.tensors or {}).items():
+            made.pop(name, None)
+            if override is not None:
+                made[name] = (override, "f32")
+        return made
+
+    def _weights(self, random: np.random.Generator) -> Iterator[tuple[str, Array, str]]:
+        """Variance is kept from layer to layer and the logits are spread, so greedy is decided."""
+
+        def matrix(rows: int, columns: int, spread: float = 1.0) -> Array:
+            scale = spread / np.sqrt(columns)
+            return random.normal(0, scale, (rows, columns)).astype(np.float32)
+
+        def norm() -> Array:
+            return random.normal(1, 0.1, self.hidden).astype(np.float32)
+
+        width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield "token_embd.weight", matrix(VOCAB, self.hidden, 2.0), self.embedding_type
+        for layer, kind in enumerate(self.layer_types):
+            at = f"blk.{layer}"
+            yield f"{at}.attn_norm.weight", norm(), "f32"
+            yield f"{at}.attn_q.weight", matrix(width, self.hidden), kind
+            yield f"{at}.attn_k.weight", matrix(kv_width, self.hidden), kind
+            yield f"{at}.attn_v.weight", matrix(kv_width, self.hidden), kind
+            yield f"{at}.attn_output.weight", matrix(self.hidden, width), kind
+            yield f"{at}.ffn_norm.weight", norm(), "f32"
+            yield f"{at}.ffn_gate.weight", matrix(self.intermediate, self.hidden), kind
+            yield f"{at}.ffn_up.weight", matrix(self.intermediate, self.hidden), kind
+            yield f"{at}.ffn_down.weight", matrix(self.hidden, self.intermediate), kind
+        yield "output_norm.weight", norm(), "f32"
+        if self.head_type is not None:
+            yield "output.weight", matrix(VOCAB, self.hidden, 2.0), self.head_type
+
+
+WriteTiny = Callable[..., Path]
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> WriteTiny:
+    """Write a TinyLlama: ``tiny_gguf(layer_types=("f16", "q8_0"), name="a.gguf") -> Path``."""
+
+    def write(*, name: str = "tiny.gguf", **fields: Any) -> Path:
+        return replace(TinyLlama(), **fields).write(tmp_path / name)
+
+    return write
+
+
+def _tokenizer() -> dict[str, object]:
+    """A byte-level BPE as GPT-2's: every byte is a token, so any text has one."""
+    tokens = [*SPECIAL, *_byte_characters(), *(merge.replace(" ", "") for merge in MERGES)]
+    assert len(tokens) == len(set(tokens)) == VOCAB
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3] * len(SPECIAL) + [1] * (VOCAB - len(SPECIAL)),
+        "tokenizer.ggml.merges": list(MERGES),
+        "tokenizer.ggml.bos_token_id": np.uint32(1),
+        "tokenizer.ggml.eos_token_id": np.uint32(2),
+        "tokenizer.ggml.unknown_token_id": np.uint32(0),
+        "tokenizer.ggml.padding_token_id": np.uint32(2),
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.ggml.add_space_prefix": False,
+        "tokenizer.chat_template": CHATML,
+    }
+
+
+def _byte_characters() -> Sequence[str]:
+    """The printable stand-in of each byte 0..255: itself, or a letter from 256 on."""
+    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(174, 256)}
+    hidden = (byte for byte in range(256) if byte not in visible)
+    stand_ins = {byte: 256 + index for index, byte in enumerate(hidden)}
+    return [chr(stand_ins.get(byte, byte)) for byte in range(256)]
+
+
+def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
+    match value:
+        case bool():
+            writer.add_bool(key, value)
+        case str():
+            writer.add_string(key, value)
+        case list():
+            writer.add_array(key, value)
+        case np.float32():
+            writer.add_float32(key, float(value))
+        case np.uint32():
+            writer.add_uint32(key, int(value))
+        case np.int32():
+            writer.add_int32(key, int(value))
+        case _:
+            raise TypeError(f"{key}: no GGUF type is chosen for {value!r}")
