@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from inferflux.errors import InferFluxError
 from inferflux.ir.types import TensorType
 
-Attr = int | float | str | bool | None | tuple["Attr", ...] | "Stacked"
+Array = np.ndarray[Any, np.dtype[Any]]
 Meaning = Callable[..., Any]
+TypeRule = Callable[..., TensorType | tuple[TensorType, ...]]
 
 
 class TypeRuleError(InferFluxError):
@@ -30,6 +31,9 @@ class Stacked:
 
     def __str__(self) -> str:
         return f"@{self.name}"
+
+
+Attr: TypeAlias = "int | float | str | bool | Stacked | tuple[Attr, ...] | None"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,9 +71,11 @@ class Op:
     """A named function from operand types to result types, with its NumPy meaning beside it."""
 
     name: str
-    rule: Callable[..., TensorType | tuple[TensorType, ...]]
+    rule: TypeRule
     parameters: tuple[str, ...]  # operand names, in order; a last one with "*" takes the rest
     attributes: tuple[str, ...]
+    defaults: Mapping[str, Attr]  # of the attributes that may be left out
+    results: tuple[str, ...]  # what its results are called where nobody names them
     doc: str
     _meaning: list[Meaning] = field(default_factory=list)
 
@@ -84,32 +90,42 @@ class Op:
         assert self._meaning, f"{self.name} has no meaning"
         return self._meaning[0]
 
-    def __call__(self, *inputs: Value, **attrs: Attr) -> Any:
-        """Build a node; gives its value, or a tuple where the rule gives a tuple of types."""
-        node = self.node(inputs, attrs)
-        single = isinstance(self._types(inputs, attrs), TensorType)
-        return node.results[0] if single else node.results
+    def __call__(self, *inputs: Value, hint: str = "", **attrs: Attr) -> Any:
+        """Build a node; gives its value, or a tuple where the rule gives several."""
+        results = self.node(inputs, attrs, hints=(hint,) if hint else ()).results
+        return results[0] if len(results) == 1 else results
 
     def node(
-        self, inputs: Sequence[Value], attrs: Mapping[str, Attr], bodies: tuple[Graph, ...] = ()
+        self,
+        inputs: Sequence[Value],
+        attrs: Mapping[str, Attr],
+        bodies: tuple[Graph, ...] = (),
+        hints: Sequence[str] = (),
     ) -> Node:
-        types = self._types(inputs, attrs, bodies)
-        node = Node(self, tuple(inputs), dict(attrs), bodies)
-        listed = (types,) if isinstance(types, TensorType) else types
-        results = tuple(Value(t, "", node, i) for i, t in enumerate(listed))
+        """Build a node, left-out attributes filled in; ``hints`` name its results."""
+        complete = {**self.defaults, **attrs}
+        types = self.result_types(inputs, complete, bodies)
+        node = Node(self, tuple(inputs), complete, bodies)
+        names = tuple(hints) or self.results
+        results = tuple(
+            Value(type_, names[i] if i < len(names) else "", node, i)
+            for i, type_ in enumerate(types)
+        )
         object.__setattr__(node, "results", results)
         return node
 
-    def _types(
+    def result_types(
         self, inputs: Sequence[Value], attrs: Mapping[str, Attr], bodies: tuple[Graph, ...] = ()
-    ) -> TensorType | tuple[TensorType, ...]:
+    ) -> tuple[TensorType, ...]:
+        """Run the type rule; whatever breaks it is a TypeRuleError that names the op."""
         extra = {"bodies": bodies} if bodies else {}
         try:
-            return self.rule(*(value.type for value in inputs), **attrs, **extra)
+            types = self.rule(*(value.type for value in inputs), **attrs, **extra)
         except TypeRuleError as error:
             raise TypeRuleError(f"{self.name}: {error}") from None
         except TypeError as error:  # a wrong number of operands, an unknown attribute
             raise TypeRuleError(f"{self.name}: {error}") from None
+        return (types,) if isinstance(types, TensorType) else types
 
     def __str__(self) -> str:
         return self.name
@@ -138,19 +154,21 @@ class Graph:
 OPS: dict[str, Op] = {}
 
 
-def op(rule: Callable[..., TensorType | tuple[TensorType, ...]]) -> Op:
+def op(rule: TypeRule) -> Op:
     """Turn a type rule into an op.  Its docstring is the formula, then the shapes."""
-    parameters = inspect.signature(rule).parameters.values()
-    operands = tuple(
-        f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
-        for p in parameters
-        if p.kind is not p.KEYWORD_ONLY
-    )
-    attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    made = Op(rule.__name__, rule, operands, attributes, inspect.getdoc(rule) or "")
-    assert made.name not in OPS, f"two ops are named {made.name}"
-    OPS[made.name] = made
-    return made
+    return gives(rule.__name__)(rule)
+
+
+def gives(*results: str) -> Callable[[TypeRule], Op]:
+    """As ``op``, for an op whose results have names of their own, which printing uses."""
+
+    def register(rule: TypeRule) -> Op:
+        made = _op(rule, results)
+        assert made.name not in OPS, f"two ops are named {made.name}"
+        OPS[made.name] = made
+        return made
+
+    return register
 
 
 def require(claim: object, message: str) -> None:
@@ -175,4 +193,15 @@ def _walk(outputs: Sequence[Value]) -> Iterator[Node]:
         stack.extend((v.producer, False) for v in reversed(node.inputs) if v.producer)
 
 
-Array = np.ndarray[Any, np.dtype[Any]]
+def _op(rule: TypeRule, results: tuple[str, ...]) -> Op:
+    parameters = inspect.signature(rule).parameters.values()
+    operands = tuple(
+        f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
+    )
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "bodies"]
+    defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
+    attributes = tuple(p.name for p in keywords)
+    doc = inspect.getdoc(rule) or ""
+    return Op(rule.__name__, rule, operands, attributes, defaults, results, doc)

@@ -1,0 +1,36 @@
+"""Every op of the graph, by name."""
+
+from inferflux.ir.ops.attention import attention, attention_quantise
+from inferflux.ir.ops.embed import embed
+from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
+from inferflux.ir.ops.linear import add, linear, linear_residual
+from inferflux.ir.ops.mlp import gate_up, gate_up_quantise, multiply, silu
+from inferflux.ir.ops.norm import quantise, rms_norm, rms_norm_quantise
+from inferflux.ir.ops.repeat import repeat
+from inferflux.ir.ops.rope import rope, rope_table
+from inferflux.ir.ops.rows import take_rows
+from inferflux.ir.ops.sample import sample
+
+__all__ = [
+    "add",
+    "append_keys",
+    "append_values",
+    "attention",
+    "attention_quantise",
+    "embed",
+    "gate_up",
+    "gate_up_quantise",
+    "linear",
+    "linear_residual",
+    "multiply",
+    "qkv_rope_append",
+    "quantise",
+    "repeat",
+    "rms_norm",
+    "rms_norm_quantise",
+    "rope",
+    "rope_table",
+    "sample",
+    "silu",
+    "take_rows",
+]

@@ -1,0 +1,52 @@
+"""Products with weight matrices, alone and with what directly follows them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferflux.ir.graph import Array, gives, op, require
+from inferflux.ir.ops.checks import require_f32, require_product
+from inferflux.ir.quantised import QuantisedRows, WeightRows, dot_blocks, to_f32
+from inferflux.ir.types import F32, TensorType
+
+
+@op
+def linear(x: TensorType, weight: TensorType) -> TensorType:
+    """x @ weight.T in float32; integer rows meet blocks exactly.  [T, K], [N, K] -> f32[T, N]"""
+    require_product(x, weight)
+    return TensorType(F32, (x.shape[0], weight.shape[0]))
+
+
+@linear.meaning
+def _(x: Array | QuantisedRows, weight: Array | WeightRows) -> Array:
+    if isinstance(x, QuantisedRows):
+        assert isinstance(weight, WeightRows), "the type rule lets integer rows meet only blocks"
+        return dot_blocks(x, weight)
+    return x @ to_f32(weight).T
+
+
+@gives("sum")
+def add(x: TensorType, y: TensorType) -> TensorType:
+    """x + y, elementwise.  f32[T, D], f32[T, D] -> f32[T, D]"""
+    require_f32(x=x, y=y)
+    require(x == y, f"operands differ: {x} and {y}")
+    return x
+
+
+@add.meaning
+def _(x: Array, y: Array) -> Array:
+    return x + y
+
+
+@gives("x")
+def linear_residual(x: TensorType, weight: TensorType, residual: TensorType) -> TensorType:
+    """residual + linear(x, weight).  [T, K], [N, K], f32[T, N] -> f32[T, N]"""
+    require_product(x, weight)
+    product = TensorType(F32, (x.shape[0], weight.shape[0]))
+    require(product == residual, f"residual {residual} is not like the product {product}")
+    return residual
+
+
+@linear_residual.meaning
+def _(x: Array | QuantisedRows, weight: Array | WeightRows, residual: Array) -> Array:
+    return np.asarray(residual + linear.numpy(x, weight))

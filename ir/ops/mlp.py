@@ -1,0 +1,107 @@
+"""The gated feed-forward block: activations, products, and both fused with their projections."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferflux.ir.graph import Array, gives, op, require
+from inferflux.ir.ops.checks import (
+    require_blocks,
+    require_f32,
+    require_product,
+    require_same_length,
+)
+from inferflux.ir.ops.linear import linear
+from inferflux.ir.quantised import QuantisedRows, WeightRows, quantise_rows
+from inferflux.ir.types import F32, I8X32, TensorType
+
+
+@op
+def silu(x: TensorType) -> TensorType:
+    """x / (1 + exp(-x)).  f32[T, F] -> f32[T, F]"""
+    require_f32(x=x)
+    return x
+
+
+@silu.meaning
+def _(x: Array) -> Array:
+    decay = np.exp(-np.abs(x))  # of |x|, so that nothing overflows
+    return np.asarray(x * np.where(x >= 0, 1, decay) / (1 + decay))
+
+
+@gives("product")
+def multiply(x: TensorType, y: TensorType) -> TensorType:
+    """x * y, elementwise.  f32[T, F], f32[T, F] -> f32[T, F]"""
+    require_f32(x=x, y=y)
+    require(x == y, f"operands differ: {x} and {y}")
+    return x
+
+
+@multiply.meaning
+def _(x: Array, y: Array) -> Array:
+    return x * y
+
+
+ACTIVATIONS = {"silu": silu}
+
+
+@op
+def gate_up(
+    x_gate: TensorType,
+    x_up: TensorType,
+    w_gate: TensorType,
+    w_up: TensorType,
+    *,
+    activation: str = "silu",
+) -> TensorType:
+    """activation(x_gate @ w_gate.T) * (x_up @ w_up.T).  [T, D] x 2, [F, D] x 2 -> f32[T, F]
+
+    The two inputs are one value unless the weights' types want them differently: f32 or i8x32.
+    """
+    require_product(x_gate, w_gate, x_name="x_gate")
+    require_product(x_up, w_up, x_name="x_up")
+    require_same_length(x_gate=x_gate, x_up=x_up)
+    require(w_gate.shape == w_up.shape, f"w_gate {w_gate} and w_up {w_up} differ in shape")
+    require(activation in ACTIVATIONS, f"activation {activation!r} is not in {[*ACTIVATIONS]}")
+    return TensorType(F32, (x_gate.shape[0], w_gate.shape[0]))
+
+
+@gate_up.meaning
+def _(
+    x_gate: Array | QuantisedRows,
+    x_up: Array | QuantisedRows,
+    w_gate: Array | WeightRows,
+    w_up: Array | WeightRows,
+    *,
+    activation: str = "silu",
+) -> Array:
+    gate: Array = ACTIVATIONS[activation].numpy(linear.numpy(x_gate, w_gate))
+    return np.asarray(gate * linear.numpy(x_up, w_up))
+
+
+@gives("gate_up")
+def gate_up_quantise(
+    x_gate: TensorType,
+    x_up: TensorType,
+    w_gate: TensorType,
+    w_up: TensorType,
+    *,
+    activation: str = "silu",
+) -> TensorType:
+    """quantise(gate_up(...)).  Operands as gate_up -> i8x32[T, F]"""
+    gate_up.rule(x_gate, x_up, w_gate, w_up, activation=activation)
+    out = TensorType(I8X32, (x_gate.shape[0], w_gate.shape[0]))
+    require_blocks("the product", out, I8X32)
+    return out
+
+
+@gate_up_quantise.meaning
+def _(
+    x_gate: Array | QuantisedRows,
+    x_up: Array | QuantisedRows,
+    w_gate: Array | WeightRows,
+    w_up: Array | WeightRows,
+    *,
+    activation: str = "silu",
+) -> QuantisedRows:
+    return quantise_rows(gate_up.numpy(x_gate, x_up, w_gate, w_up, activation=activation))

@@ -1,0 +1,68 @@
+"""Rotary position embedding: its table and its use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferflux.ir.graph import Array, gives, op, require
+from inferflux.ir.ops.checks import (
+    require_f32,
+    require_heads,
+    require_i32,
+    require_same_length,
+)
+from inferflux.ir.types import F32, TensorType
+
+PAIRS = ("adjacent", "halves")  # element 2i turns with 2i + 1, or i with i + D_h/2
+
+
+@gives("rope")
+def rope_table(*, theta: float, head_dim: int, length: int) -> TensorType:
+    """A row is cos(s * theta**(-2i / D_h)) for i < D_h/2, then the sines.  -> f32[S, D_h]
+
+    No operands: it is computed once, in float64, and kept beside the weights.
+    """
+    require(theta > 0, f"theta {theta} is not positive")
+    require(length > 0, f"length {length} is not positive")
+    require(head_dim > 0 and head_dim % 2 == 0, f"head_dim {head_dim} is not positive and even")
+    return TensorType(F32, (length, head_dim))
+
+
+@rope_table.meaning
+def _(*, theta: float, head_dim: int, length: int) -> Array:
+    frequencies = float(theta) ** (-np.arange(0, head_dim, 2) / head_dim)  # (D_h/2,)
+    angles = np.arange(length)[:, None] * frequencies  # (S, D_h/2)
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+@op
+def rope(
+    x: TensorType, positions: TensorType, table: TensorType, *, head_dim: int, pairs: str
+) -> TensorType:
+    """Turn every pair (a, b) of a head to (a cos - b sin, a sin + b cos), the angle by position.
+
+    f32[T, H*D_h], i32[T], f32[S, D_h] -> f32[T, H*D_h]
+    """
+    require_f32(x=x, table=table)
+    require_i32(positions=positions)
+    require_same_length(x=x, positions=positions)
+    require_heads("x", x, head_dim)
+    require(table.shape[1:] == (head_dim,), f"table {table} is not for heads of {head_dim}")
+    require(pairs in PAIRS, f"pairs is {pairs!r}, must be one of {PAIRS}")
+    return x
+
+
+@rope.meaning
+def _(x: Array, positions: Array, table: Array, *, head_dim: int, pairs: str) -> Array:
+    half = head_dim // 2
+    heads = x.reshape(len(x), -1, head_dim)  # (T, H, D_h)
+    cos, sin = np.split(table[positions][:, None, :], 2, axis=-1)  # (T, 1, D_h/2)
+    first, second = (
+        (slice(0, None, 2), slice(1, None, 2))
+        if pairs == "adjacent"
+        else (slice(0, half), slice(half, None))
+    )
+    turned = np.empty_like(heads)
+    turned[..., first] = heads[..., first] * cos - heads[..., second] * sin
+    turned[..., second] = heads[..., first] * sin + heads[..., second] * cos
+    return turned.reshape(x.shape)
