@@ -1,0 +1,129 @@
+"""A template in a process of its own, with budgets for time, memory, steps and output.
+
+Fuel stops endless loops, but a template can double a string thirty times for the fuel of thirty
+steps, or nest expressions until the parser's stack ends.  Neither can be stopped from within the
+process that runs it, so it is not ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from inferflux.errors import InferFluxError
+
+PROGRAM: Final = Path(__file__).with_name("template_child.py")
+PASSED_ON: Final = ("TZ", "LD_LIBRARY_PATH")  # of the environment; the rest may hold secrets
+START_SECONDS: Final = 30.0  # for an interpreter to start and compile a template, on a busy machine
+
+
+class TemplateError(InferFluxError):
+    """The model's chat template is wrong, or went over a budget."""
+
+    code = "template_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one rendering may use."""
+
+    fuel: int = 2_000_000  # the engine's instructions; about 0.1 s
+    max_output_bytes: int = 4 << 20
+    memory_bytes: int = (
+        512 << 20
+    )  # address space of the process, interpreter and libraries included
+    seconds: float = 2.0
+
+
+class TemplateSandbox:
+    """Renders one template.  Its process starts with the first rendering, anew after it died."""
+
+    def __init__(self, template: str, budget: Budget) -> None:
+        self._template = template
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def render(self, variables: Mapping[str, object]) -> Mapping[str, str]:
+        """``text``, or the words in which the template ``refused``.  Blocks; threads may share."""
+        with self._lock:
+            child = self._child or self._start()
+            return self._ask(child, variables, self._budget.seconds)
+
+    def close(self) -> None:
+        with self._lock:
+            self._stop()
+
+    def _start(self) -> _Child:
+        self._child = child = _Child()
+        try:
+            self._ask(child, {"template": self._template} | asdict(self._budget), START_SECONDS)
+        except TemplateError:
+            self._stop()
+            raise
+        return child
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+        self._child = None
+
+    def _ask(self, child: _Child, frame: Mapping[str, object], seconds: float) -> dict[str, str]:
+        answer = child.exchange(json.dumps(frame), seconds)
+        if answer is None:
+            self._stop()
+            raise TemplateError(
+                "the model's chat template crashed its sandbox or went over its budget of "
+                f"{seconds} s and {self._budget.memory_bytes >> 20} MiB"
+            )
+        if "error" in answer:
+            raise TemplateError(f"the model's chat template failed: {answer['error']}")
+        return answer
+
+
+class _Child:
+    """The process and its pipes."""
+
+    def __init__(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            start_new_session=True,  # Ctrl-C is for the server, which still drains
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._requests, self._answers = process, process.stdin, process.stdout
+        self.stop = weakref.finalize(self, _stop, process)
+
+    def exchange(self, frame: str, seconds: float) -> dict[str, str] | None:
+        """The answer to ``frame``; None if the process died of it, or was killed for its time."""
+        deadline = threading.Timer(seconds, self._process.kill)
+        deadline.start()
+        try:
+            self._requests.write(frame.encode() + b"\n")
+            self._requests.flush()
+            line = self._answers.readline()
+        except BrokenPipeError:
+            return None
+        finally:
+            deadline.cancel()
+        answer: dict[str, str] | None = json.loads(line) if line.endswith(b"\n") else None
+        return answer
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with contextlib.suppress(BrokenPipeError):  # what a dead process left unread
+        process.communicate()
