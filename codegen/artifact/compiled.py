@@ -15,7 +15,7 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class KVStream:
-    """One thing kept per token of a page, e.g. keys: opaque to the engine, shaped for the kernel."""
+    """What a page keeps per token, e.g. keys: opaque to the engine, shaped for the kernel."""
 
     name: str  # "k", "v"
     dtype: str  # NumPy's name

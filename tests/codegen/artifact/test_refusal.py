@@ -1,0 +1,254 @@
+"""Whatever is wrong with a file is found before any of it is used, and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inferflux.codegen.artifact import ArtifactError, load, peek, save
+from inferflux.codegen.artifact.compiled import CompiledModel
+from inferflux.codegen.artifact.layout import HEADER_BYTES, MAGIC, place
+from inferflux.codegen.artifact.manifest import read_manifest
+
+Forge = Callable[[Callable[[dict[str, Any]], object]], Path]
+
+
+def regions(encoded: bytes) -> Iterator[tuple[str, int, int]]:
+    """Every stretch of an artifact: name, first byte, end."""
+    yield "magic", 0, 8
+    yield "version and reserved", 8, 16
+    yield "manifest length", 16, 24
+    yield "manifest digest and reserved", 24, HEADER_BYTES
+    length = int.from_bytes(encoded[16:24], "little")
+    end = HEADER_BYTES + length
+    yield "manifest", HEADER_BYTES, end
+    for placed in place(read_manifest(encoded[HEADER_BYTES:end]).parts, length):
+        yield f"padding before {placed.part.name}", placed.offset - placed.padding, placed.offset
+        yield placed.part.name, placed.offset, placed.end
+
+
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """What ``read`` says against the file; empty if nothing."""
+    try:
+        read(path)
+    except ArtifactError as error:
+        return str(error)
+    return ""
+
+
+def test_a_flipped_bit_anywhere_is_refused(saved: Path) -> None:
+    sound = saved.read_bytes()
+    dice = random.Random(7)
+    places = [region for region in regions(sound) if region[1] < region[2]]
+    assert sum(end - start for _, start, end in places) == len(sound), "no byte is unguarded"
+    flips = [
+        (name, start + offset) for name, start, end in places for offset in (0, end - start - 1)
+    ]
+    flips += [(n, dice.randrange(start, end)) for n, start, end in places for _ in range(8)]
+    assert len(flips) > 200
+    for name, offset in flips:
+        mutant = bytearray(sound)
+        mutant[offset] ^= 1 << dice.randrange(8)
+        saved.write_bytes(mutant)
+        assert refusal(load, saved), f"byte {offset}, of {name}, flipped unseen"
+
+
+def test_a_file_cut_anywhere_is_refused(saved: Path) -> None:
+    sound = saved.read_bytes()
+    dice = random.Random(7)
+    cuts = {0, 1, 7, 8, 63, 64, len(sound) - 1, *(start for _, start, _ in regions(sound))}
+    for cut in sorted(cuts | {dice.randrange(len(sound)) for _ in range(60)}):
+        saved.write_bytes(sound[:cut])
+        assert "truncated" in refusal(load, saved) or cut < len(MAGIC), f"cut at {cut}"
+        assert refusal(peek, saved), f"cut at {cut}"
+
+
+def test_truncation_names_the_part_and_the_bytes(saved: Path) -> None:
+    size = saved.stat().st_size
+    os.truncate(saved, size - 1)
+    with pytest.raises(
+        ArtifactError, match=rf"tiny.ifx: truncated: part weights/bb22 .*{size}.* {size - 1};"
+    ):
+        peek(saved)
+
+
+def test_bytes_after_the_last_part_are_refused(saved: Path) -> None:
+    with saved.open("ab") as file:
+        file.write(b"\0\0")
+    with pytest.raises(ArtifactError, match="2 bytes follow the last part"):
+        peek(saved)
+
+
+def test_damage_names_segment_chunk_and_bytes(model: CompiledModel, tmp_path: Path) -> None:
+    path = tmp_path / "big.ifx"
+    save(dataclasses.replace(model, weights={**model.weights, "aa11": ones(9 << 20)}), path)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size * 2 // 3)  # 5 MiB into the first segment
+        file.write(b"\0")
+    with pytest.raises(
+        ArtifactError,
+        match=r"part weights/aa11, chunk 1 \(its bytes 4194304\.\.8388608 of 9437184\)",
+    ):
+        load(path)
+    peek(path)
+
+
+def ones(length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.ones(length, np.uint8)
+
+
+def test_another_schema_version_is_named_with_what_to_do(saved: Path) -> None:
+    sound = saved.read_bytes()
+    for version, advice in ((0, "compile the model again"), (2, "upgrade InferFlux")):
+        saved.write_bytes(sound[:8] + version.to_bytes(4, "little") + sound[12:])
+        with pytest.raises(
+            ArtifactError, match=f"schema version {version} found, 1 supported: {advice}"
+        ):
+            load(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF" + bytes(100), MAGIC, bytes(4096)])
+def test_what_is_no_artifact_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.ifx").write_bytes(content)
+    with pytest.raises(ArtifactError) as caught:
+        load(tmp_path / "x.ifx")
+    assert caught.value.code == "invalid_artifact"
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "absent", tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ArtifactError, match=str(path)):
+            load(path)
+
+
+def test_a_huge_manifest_is_refused_before_memory_is_taken(saved: Path) -> None:
+    sound = saved.read_bytes()
+    for length in (5 << 20, 2**63):
+        saved.write_bytes(sound[:16] + length.to_bytes(8, "little") + sound[24:])
+        with pytest.raises(ArtifactError, match="over 4194304"):
+            load(saved)
+
+
+def assign(*path: str | int, value: object) -> Callable[[dict[str, Any]], object]:
+    """An edit: put ``value`` at ``path`` of the manifest."""
+
+    def edit(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        document[path[-1]] = value
+
+    return edit
+
+
+FIELDS = [
+    (("extra",), 1, "unknown ones .'extra'."),
+    (("model",), [], "model is list, not object"),
+    (("model", "name"), 5, "model.name is 5, not str"),
+    (("model", "num_layers"), -1, "model.num_layers is -1, not an int"),
+    (("model", "num_layers"), 2**63, "model.num_layers is"),
+    (("model", "num_layers"), True, "model.num_layers is True"),
+    (("model", "num_layers"), "3", "model.num_layers is str"),
+    (("model", "num_layers"), None, "model.num_layers is NoneType"),
+    (("model", "num_layers"), 2, "KV group 1 has a layer past the model's 2"),
+    (("model", "source_types"), {"f32": "7"}, r"model.source_types\['f32'\]"),
+    (("tokenizer",), "tokens", "names part 'tokens', which is missing"),
+    (("tokenizer",), "weights/aa11", "of kind weights, not tokenizer"),
+    (("parts",), [], "which is missing"),
+    (("parts",), {}, "parts is dict, not array"),
+    (("parts", 0, "name"), "../tokenizer", "is not allowed"),
+    (("parts", 0, "name"), "graph/cpu:avx512", "is listed 2 times"),
+    (("parts", 0, "kind"), "pickle", "unknown kind 'pickle'"),
+    (("parts", 0, "kind"), "graph", "of kind graph, not tokenizer"),
+    (("parts", 0, "length"), 33 << 20, "over 33554432"),
+    (("parts", 0, "length"), 1, "does not match its digest|padding|bytes follow|truncated"),
+    (("parts", 0, "length"), 0, "of 0 bytes has 1 chunk digests"),
+    (("parts", 0, "chunks"), [], "has 0 chunk digests"),
+    (("parts", 0, "chunks", 0), "0" * 64, "part tokenizer, chunk 0 .* does not match"),
+    (("parts", 0, "chunks", 0), "A" * 64, "not 64 lower-case hex digits"),
+    (("parts", 0, "chunks", 0), "0" * 65, "not 64 lower-case hex digits"),
+    (("parts", -1, "length"), 2**40, "has 1 chunk digests"),
+    (("parts", -1, "length"), 2**43, "over 4398046511104"),
+    (("parts", -1, "length"), 701, "truncated: part weights/bb22"),
+    (("parts", -1, "length"), 699, "1 bytes follow"),
+    (("targets",), [], "belongs to nothing"),
+    (("targets", 0, "name"), "cpu:portable", "is listed 2 times"),
+    (("targets", 0, "name"), "cpu/../../x", "is not allowed"),
+    (("targets", 0, "numerics"), "fast", "numerics 'fast', not one of"),
+    (("targets", 0, "graph"), "graph/none", "which is missing"),
+    (("targets", 0, "objects"), {}, "belongs to nothing"),
+    (("targets", 0, "sources"), {"/etc/passwd": "graph/x"}, "is missing"),
+    (("targets", 0, "weights"), "tokenizer", "of kind tokenizer, not weights"),
+    (("targets", 0, "features"), ["a b"], "name 'a b' is not allowed"),
+    (("targets", 0, "kv_groups", 0, "window"), 0, "a window of 0 tokens"),
+    (("targets", 0, "kv_groups", 0, "window"), "all", "window is str, not an int"),
+    (("targets", 0, "kv_groups", 0, "streams", 0, "dtype"), "object", "stream dtype 'object'"),
+    (("targets", 0, "kv_groups", 0, "streams", 0, "shape"), [0, 4], "not of 1..1073741824"),
+    (("targets", 0, "kv_groups", 0, "streams", 0, "shape"), [2**62] * 8, "not of 1..1073741824"),
+    (("targets", 0, "kv_groups", 0, "streams", 0, "shape"), [2] * 9, "9 dimensions, over 8"),
+    (("targets", 0, "kv_groups", 0, "streams", 0, "name"), "v", "stream 'v' is listed 2 times"),
+    (("targets", 0, "step", "scratch_f32"), 2**33, "scratch of 8589934592 elements"),
+    (("targets", 0, "step", "sync"), 2**33, "scratch of 8589934592 elements"),
+    (("targets", 0, "step", "max_step_tokens"), 0, "steps of 0 tokens"),
+    (("targets", 0, "step", "max_workers"), 5000, "5000 workers, not 1..4096"),
+    (("targets", 0, "step", "variants"), [], "variants do not ascend"),
+    (("targets", 0, "step", "variants", 0, "max_tokens"), 64, "variants do not ascend"),
+    (("targets", 0, "step", "arguments", 0), "tokens", "argument 'tokens' is listed 2 times"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "complaint"), FIELDS)
+def test_a_manifest_that_makes_no_sense_is_refused_though_sealed(
+    forge: Forge, path: tuple[str | int, ...], value: object, complaint: str
+) -> None:
+    with pytest.raises(ArtifactError, match=complaint):
+        load(forge(assign(*path, value=value)))
+
+
+@pytest.mark.parametrize("member", ["model", "parts", "targets", "tokenizer"])
+def test_a_missing_member_is_named(forge: Forge, member: str) -> None:
+    with pytest.raises(ArtifactError, match=f"lacks members .'{member}'."):
+        load(forge(lambda document: document.pop(member) and None))
+
+
+HOSTILE = [
+    (b"", "not JSON"),
+    (b"[" * 200_000, "not JSON"),
+    (b'{"model":' * 100_000, "not JSON"),
+    (b"9" * 100_000, "not JSON"),
+    (b"1.5", "only integers are allowed, not 1.5"),
+    (b"NaN", "only integers are allowed, not NaN"),
+    (b'{"a":1,"a":1}', "names a member twice"),
+    ('{"ä":1}'.encode(), "not JSON"),
+    (b"[" + b"[]," * 300_000 + b"[]]", "manifest is list, not object"),
+    (b"{}", "lacks members"),
+]
+
+
+@pytest.mark.parametrize(("manifest", "complaint"), HOSTILE)
+def test_a_hostile_manifest_is_refused(forge: Forge, manifest: bytes, complaint: str) -> None:
+    with pytest.raises(ArtifactError, match=complaint) as caught:
+        load(forge(lambda _: manifest))
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_manifest_spelled_otherwise_is_refused(forge: Forge) -> None:
+    def with_spaces(document: dict[str, Any]) -> bytes:
+        return json.dumps(document, sort_keys=True).encode()
+
+    with pytest.raises(ArtifactError, match="not in canonical form"):
+        load(forge(with_spaces))
+
+
+def test_many_repeated_names_are_refused_at_once(forge: Forge) -> None:
+    names = [f"a{i}" for i in range(200_000)] + ["a0"]
+    with pytest.raises(ArtifactError, match="argument 'a0' is listed 2 times"):
+        load(forge(assign("targets", 0, "step", "arguments", value=names)))
