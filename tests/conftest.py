@@ -11,6 +11,8 @@ import gguf
 import numpy as np
 import pytest
 
+from inferflux.cli import store
+
 VOCAB = 320  # 3 special tokens, 256 bytes, 61 merges
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _PAIRS = (  # left part - right part
@@ -124,6 +126,19 @@ class TinyLlama:
 
 
 WriteTiny = Callable[..., Path]
+
+
+class Silent:
+    """Hears how a pull goes and keeps it to itself."""
+
+    def stage(self, name: str, fraction: float) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Path:
+    """The real GGUF of the default model, pulled once into the user's cache."""
+    return store.resolve("smollm2-135m", Silent())
 
 
 @pytest.fixture

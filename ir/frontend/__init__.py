@@ -1,0 +1,29 @@
+"""Model files to graphs: ``open`` a file, then ``build`` its graph or read its facts."""
+
+from inferflux.ir.frontend.architectures.table import UnsupportedArchitecture, build, config
+from inferflux.ir.frontend.facts import LayerGroup, ModelConfig, TokenizerMetadata
+from inferflux.ir.frontend.gguf import GGUFError
+from inferflux.ir.frontend.gguf import open_model as open  # noqa: A004  the verb of the pipeline
+from inferflux.ir.frontend.source import (
+    ModelFileError,
+    ModelSource,
+    SourceTensor,
+    UnsupportedModel,
+)
+from inferflux.ir.frontend.tokenizer import tokenizer
+
+__all__ = [
+    "GGUFError",
+    "LayerGroup",
+    "ModelConfig",
+    "ModelFileError",
+    "ModelSource",
+    "SourceTensor",
+    "TokenizerMetadata",
+    "UnsupportedArchitecture",
+    "UnsupportedModel",
+    "build",
+    "config",
+    "open",
+    "tokenizer",
+]

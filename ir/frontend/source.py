@@ -50,6 +50,7 @@ class SourceTensor:
     shape: tuple[int, ...]
     raw: Bytes = field(repr=False)  # (nbytes,), a read-only view of the mapped file
     offset: int  # of ``raw`` in the file
+    entry_offset: int  # of its row in the file's table of tensors
 
     @property
     def type(self) -> TensorType:
@@ -75,5 +76,5 @@ class ModelSource:
         """The file's sha256, of the very bytes that are mapped: a file swapped since is not it."""
         total = hashlib.sha256()
         for start in range(0, self.mapped.size, _CHUNK):
-            total.update(self.mapped[start : start + _CHUNK])
+            total.update(self.mapped[start : start + _CHUNK].data)
         return total.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class ValueKind(IntEnum):
     FLOAT64 = 12
 
 
-NUMBERS = {
+NUMBERS: dict[ValueKind, np.dtype[Any]] = {
     ValueKind.UINT8: np.dtype("<u1"),
     ValueKind.INT8: np.dtype("<i1"),
     ValueKind.UINT16: np.dtype("<u2"),

@@ -90,9 +90,8 @@ def _architecture(cursor: Cursor, metadata: Metadata) -> str:
 
 def _alignment(cursor: Cursor, metadata: Metadata) -> int:
     value = metadata.values.get("general.alignment", DEFAULT_ALIGNMENT)
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if is_whole and 0 < value <= MAX_ALIGNMENT and value & (value - 1) == 0:
-        return value
+    if isinstance(value, int) and 0 < value <= MAX_ALIGNMENT and value & (value - 1) == 0:
+        return int(value)
     offset = metadata.offsets["general.alignment"]
     problem = f"is {value!r}, must be a power of two up to {MAX_ALIGNMENT}"
     raise cursor.refuse("metadata 'general.alignment'", offset, problem)

@@ -24,7 +24,8 @@ class TensorEntry:
     shape: tuple[int, ...]
     kind: TensorKind
     offset: int
-    offset_at: int  # where in the file the offset stands
+    entry_at: int  # where in the file this row starts
+    offset_at: int  # and where its offset stands
 
     @property
     def nbytes(self) -> int:
@@ -46,7 +47,7 @@ def read_entries(cursor: Cursor, count: int, path: Path) -> tuple[TensorEntry, .
         if not name or name in entries:
             problem = f"{name!r} stands there a second time" if name else "is empty"
             raise cursor.refuse(f"tensor {index}.name", start, problem)
-        entries[name] = _read_entry(cursor, name, path)
+        entries[name] = _read_entry(cursor, name, start, path)
     return tuple(entries.values())
 
 
@@ -63,7 +64,7 @@ def place_tensors(
     return {entry.name: _tensor(entry, start + entry.offset, mapped) for entry in entries}
 
 
-def _read_entry(cursor: Cursor, name: str, path: Path) -> TensorEntry:
+def _read_entry(cursor: Cursor, name: str, entry_at: int, path: Path) -> TensorEntry:
     field = f"tensor {name!r}"
     shape_at = cursor.position
     shape = _read_shape(cursor, field)
@@ -72,7 +73,8 @@ def _read_entry(cursor: Cursor, name: str, path: Path) -> TensorEntry:
         problem = f"has rows of {shape[-1]}, not whole blocks of {kind.block} ({kind.name})"
         raise cursor.refuse(f"{field}.shape", shape_at + 4, problem)
     offset_at = cursor.position
-    entry = TensorEntry(name, shape, kind, cursor.u64(f"{field}.offset"), offset_at)
+    offset = cursor.u64(f"{field}.offset")
+    entry = TensorEntry(name, shape, kind, offset, entry_at, offset_at)
     if entry.nbytes > cursor.size:  # before anything is made of a size that a file cannot have
         problem = f"{list(shape)} asks for {entry.nbytes} bytes of a file of {cursor.size}"
         raise cursor.refuse(f"{field}.shape", shape_at + 4, problem)
@@ -127,4 +129,5 @@ def _check_apart(cursor: Cursor, before: TensorEntry, after: TensorEntry) -> Non
 
 def _tensor(entry: TensorEntry, start: int, mapped: Bytes) -> SourceTensor:
     raw = mapped[start : start + entry.nbytes]
-    return SourceTensor(entry.name, SUPPORTED[entry.kind.name], entry.shape, raw, start)
+    dtype = SUPPORTED[entry.kind.name]
+    return SourceTensor(entry.name, dtype, entry.shape, raw, start, entry.entry_at)

@@ -1,0 +1,92 @@
+"""Llama: a dense decoder with RMS norms, rotary embeddings, grouped heads and a gated SiLU."""
+
+from __future__ import annotations
+
+from inferflux.ir import ops
+from inferflux.ir.frontend.architectures.llama_metadata import config
+from inferflux.ir.frontend.blocks import (
+    AttentionWeights,
+    KVPages,
+    Rotation,
+    StepInputs,
+    attention,
+    gated_mlp,
+    head,
+    step_inputs,
+)
+from inferflux.ir.frontend.facts import ModelConfig
+from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.frontend.weights import Weights
+from inferflux.ir.graph import Graph, Value
+
+_EMBEDDING = "token_embd.weight"
+_PAIRS = "adjacent"  # a GGUF of this architecture holds query and key rows in that order
+
+
+def build(source: ModelSource) -> Graph:
+    """Unrolled, in plain ops; every tensor of the file is used, or the file is refused."""
+    model = config(source)
+    weights = Weights(source)
+    step = step_inputs(model)
+    x = ops.embed(step.tokens, _embedding(model, weights))
+    x, groups = _layers(x, model, weights, step)
+    norm = weights.vector("output_norm.weight", model.hidden_size)
+    sampled = head(x, norm, _head_weight(model, weights), model.rms_epsilon, step)
+    pages = (v for group in groups for v in (group.keys, group.values))
+    return Graph(step.listed, (*sampled, *pages), weights.finish(), name=model.architecture)
+
+
+def _layers(
+    x: Value, model: ModelConfig, weights: Weights, step: StepInputs
+) -> tuple[Value, tuple[KVPages, ...]]:
+    groups = list(step.groups)
+    table = ops.rope_table(
+        theta=model.rope_theta, head_dim=model.head_dim, length=model.context_length
+    )
+    rotation = Rotation(table, model.head_dim, _PAIRS)
+    for layer in range(model.num_layers):
+        group, index = model.place(layer)
+        normed = _norm(x, f"blk.{layer}.attn_norm.weight", model, weights)
+        projections = _attention_weights(layer, model, weights)
+        mixed, groups[group] = attention(normed, projections, rotation, groups[group], step, index)
+        x = ops.add(x, mixed)
+        x = ops.add(x, _feed_forward(x, layer, model, weights))
+    return x, tuple(groups)
+
+
+def _feed_forward(x: Value, layer: int, model: ModelConfig, weights: Weights) -> Value:
+    at, narrow, wide = f"blk.{layer}", model.hidden_size, model.intermediate_size
+    return gated_mlp(
+        _norm(x, f"{at}.ffn_norm.weight", model, weights),
+        gate=weights.matrix(f"{at}.ffn_gate.weight", wide, narrow),
+        up=weights.matrix(f"{at}.ffn_up.weight", wide, narrow),
+        down=weights.matrix(f"{at}.ffn_down.weight", narrow, wide),
+    )
+
+
+def _attention_weights(layer: int, model: ModelConfig, weights: Weights) -> AttentionWeights:
+    at, width = f"blk.{layer}", model.hidden_size
+    query_width = model.num_query_heads * model.head_dim
+    kv_width = model.num_kv_heads * model.head_dim
+    return AttentionWeights(
+        query=weights.matrix(f"{at}.attn_q.weight", query_width, width),
+        key=weights.matrix(f"{at}.attn_k.weight", kv_width, width),
+        value=weights.matrix(f"{at}.attn_v.weight", kv_width, width),
+        output=weights.matrix(f"{at}.attn_output.weight", width, query_width),
+    )
+
+
+def _norm(x: Value, name: str, model: ModelConfig, weights: Weights) -> Value:
+    weight = weights.vector(name, model.hidden_size)
+    normed: Value = ops.rms_norm(x, weight, eps=model.rms_epsilon)
+    return normed
+
+
+def _embedding(model: ModelConfig, weights: Weights) -> Value:
+    return weights.matrix(_EMBEDDING, model.vocab_size, model.hidden_size)
+
+
+def _head_weight(model: ModelConfig, weights: Weights) -> Value:
+    if model.is_tied:
+        return _embedding(model, weights)
+    return weights.matrix("output.weight", model.vocab_size, model.hidden_size)

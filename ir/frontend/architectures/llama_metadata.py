@@ -1,0 +1,139 @@
+"""The shape of a Llama, from the metadata of its file; what would change its formula is refused."""
+
+from __future__ import annotations
+
+from inferflux.ir.frontend.facts import LayerGroup, ModelConfig
+from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.frontend.typed import Fields
+
+_MOST = 1 << 20  # of any size: far above every model, far below what could exhaust memory
+
+_READ = frozenset(
+    f"llama.{name}"
+    for name in (
+        "block_count",
+        "context_length",
+        "embedding_length",
+        "feed_forward_length",
+        "vocab_size",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.key_length",
+        "attention.value_length",
+        "attention.layer_norm_rms_epsilon",
+        "attention.sliding_window",
+        "attention.sliding_window_pattern",
+        "rope.dimension_count",
+        "rope.freq_base",
+    )
+)
+# Keys with which a file may ask for another formula, and the values with which it does not.
+_NEUTRAL: dict[str, tuple[object, ...]] = {
+    "llama.attention.causal": (True,),
+    "llama.attention.clamp_kqv": (0.0,),
+    "llama.attention.max_alibi_bias": (0.0,),
+    "llama.expert_count": (0,),
+    "llama.expert_used_count": (0,),
+    "llama.rope.scale_linear": (1.0,),
+    "llama.rope.scaling.factor": (1.0,),
+    "llama.rope.scaling.finetuned": (False,),
+    "llama.rope.scaling.type": ("none", "linear"),  # linear by 1.0, as the factor's row says
+    "llama.use_parallel_residual": (False,),
+    "general.quantization_version": (2,),
+}
+
+
+def config(source: ModelSource) -> ModelConfig:
+    """Read and check; ``llama.`` keys that are not known here are refused by name."""
+    fields = Fields(source)
+    _refuse_other_formulas(fields)
+    num_layers = fields.whole("llama.block_count", 1, max(1, len(source.tensors)))
+    hidden_size = fields.whole("llama.embedding_length", 1, _MOST)
+    num_query_heads = fields.whole("llama.attention.head_count", 1, _MOST)
+    return ModelConfig(
+        name=fields.text("general.name", source.path.stem),
+        architecture=source.architecture,
+        vocab_size=_vocab_size(fields),
+        context_length=fields.whole("llama.context_length", 1, _MOST),
+        hidden_size=hidden_size,
+        intermediate_size=fields.whole("llama.feed_forward_length", 1, _MOST),
+        num_layers=num_layers,
+        num_query_heads=num_query_heads,
+        num_kv_heads=_num_kv_heads(fields, num_query_heads),
+        head_dim=_head_dim(fields, hidden_size, num_query_heads),
+        rope_theta=fields.positive("llama.rope.freq_base", 10000.0),
+        rms_epsilon=fields.positive("llama.attention.layer_norm_rms_epsilon"),
+        is_tied="output.weight" not in source.tensors,
+        kv_groups=_kv_groups(fields, num_layers),
+    )
+
+
+def _refuse_other_formulas(fields: Fields) -> None:
+    for key, value in fields.source.metadata.items():
+        neutral = _NEUTRAL.get(key)
+        if neutral is not None and value not in neutral:
+            problem = f"is {value!r}, only {' or '.join(map(repr, neutral))} is supported"
+            raise fields.unsupported(key, problem)
+        if neutral is None and key.startswith("llama.") and key not in _READ:
+            raise fields.unsupported(key, "is not a known parameter; it may change the formula")
+
+
+def _vocab_size(fields: Fields) -> int:
+    """The number of tokens; the embedding's rows are checked against it."""
+    num_tokens = len(fields.texts("tokenizer.ggml.tokens"))
+    stated = fields.whole("llama.vocab_size", 1, _MOST, default=num_tokens)
+    if stated != num_tokens:
+        problem = f"is {stated}, but the tokenizer has {num_tokens} tokens"
+        raise fields.wrong("llama.vocab_size", problem)
+    return stated
+
+
+def _num_kv_heads(fields: Fields, num_query_heads: int) -> int:
+    key = "llama.attention.head_count_kv"
+    count = fields.whole(key, 1, num_query_heads, default=num_query_heads)
+    if num_query_heads % count:
+        raise fields.wrong(key, f"is {count}, which does not divide {num_query_heads} query heads")
+    return count
+
+
+def _head_dim(fields: Fields, hidden_size: int, num_query_heads: int) -> int:
+    """What the file states, or D / H.  Keys, values and rotation must all be of this size."""
+    key = "llama.attention.key_length"
+    if not fields.has(key) and hidden_size % num_query_heads:
+        problem = f"is missing, and {num_query_heads} heads do not divide {hidden_size}"
+        raise fields.wrong(key, problem)
+    head_dim = fields.whole(key, 2, _MOST, default=hidden_size // num_query_heads)
+    if head_dim % 2:
+        raise fields.wrong(key, f"is {head_dim}; rotation turns pairs, so it must be even")
+    for other in ("llama.attention.value_length", "llama.rope.dimension_count"):
+        size = fields.whole(other, 0, _MOST, default=head_dim)
+        if size != head_dim:
+            raise fields.unsupported(
+                other, f"is {size}, only the head size {head_dim} is supported"
+            )
+    return head_dim
+
+
+def _kv_groups(fields: Fields, num_layers: int) -> tuple[LayerGroup, ...]:
+    """Layers by window, in order of first appearance.
+
+    ``sliding_window`` tokens (the token itself is one of them) are seen by the layers that are
+    true in ``sliding_window_pattern``; all others see everything.
+    """
+    windows = _windows(fields, num_layers)
+    return tuple(
+        LayerGroup(tuple(layer for layer, own in enumerate(windows) if own == window), window)
+        for window in dict.fromkeys(windows)
+    )
+
+
+def _windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
+    window_key = "llama.attention.sliding_window"
+    pattern_key = f"{window_key}_pattern"
+    if not fields.has(window_key) and not fields.has(pattern_key):
+        return (None,) * num_layers
+    window = fields.whole(window_key, 1, _MOST)
+    pattern = fields.flags(pattern_key)
+    if len(pattern) != num_layers:
+        raise fields.wrong(pattern_key, f"has {len(pattern)} entries for {num_layers} layers")
+    return tuple(window if is_windowed else None for is_windowed in pattern)

@@ -1,0 +1,104 @@
+"""Typed reading of a model's metadata: a value is what its key promises, or the key is named."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from inferflux.ir.frontend.source import ModelFileError, ModelSource, UnsupportedModel
+
+
+class Fields:
+    """The metadata of one source, read by key.  ``missing`` values without a default are errors."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: ModelSource) -> None:
+        self.source = source
+
+    def whole(self, key: str, least: int, most: int, default: int | None = None) -> int:
+        value = self._value(key, default)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.wrong(key, f"is {_spell(value)}, must be a whole number")
+        if not least <= value <= most:
+            raise self.wrong(key, f"is {value}, must be {least}..{most}")
+        return value
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """A finite number above 0; one stored as float32 is given as it was written, 1e-05."""
+        value = self._value(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.wrong(key, f"is {_spell(value)}, must be a number")
+        if not math.isfinite(value) or value <= 0:
+            raise self.wrong(key, f"is {value}, must be above 0 and finite")
+        return _as_written(float(value))
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._value(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"is {_spell(value)}, must be a bool")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._value(key, default)
+        if not isinstance(value, str):
+            raise self.wrong(key, f"is {_spell(value)}, must be a string")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._value(key, None)
+        if not isinstance(value, tuple):
+            raise self.wrong(key, f"is {_spell(value)}, must be an array of strings")
+        return value
+
+    def wholes(self, key: str) -> tuple[int, ...]:
+        value = self._value(key, None)
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+            raise self.wrong(key, f"is {_spell(value)}, must be an array of whole numbers")
+        return tuple(value.tolist())
+
+    def flags(self, key: str) -> tuple[bool, ...]:
+        value = self._value(key, None)
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "b":
+            raise self.wrong(key, f"is {_spell(value)}, must be an array of bools")
+        return tuple(value.tolist())
+
+    def has(self, key: str) -> bool:
+        return key in self.source.metadata
+
+    def wrong(self, key: str, problem: str) -> ModelFileError:
+        """The file contradicts its format or itself."""
+        return ModelFileError(
+            self.source.path, f"metadata {key!r}", self.source.offsets.get(key), problem
+        )
+
+    def unsupported(self, key: str, problem: str) -> UnsupportedModel:
+        """The file is sound and asks for what is not built."""
+        return UnsupportedModel(
+            self.source.path, f"metadata {key!r}", self.source.offsets.get(key), problem
+        )
+
+    def _value(self, key: str, default: object) -> object:
+        value = self.source.metadata.get(key, default)
+        if value is None:
+            raise self.wrong(key, "is missing; the model cannot be built without it")
+        return value
+
+
+def _as_written(value: float) -> float:
+    """The shortest decimal of a value that was stored as float32; other values as they are."""
+    with np.errstate(over="ignore"):
+        narrow = np.float32(value)
+    return float(str(narrow)) if float(narrow) == value else value
+
+
+def _spell(value: object) -> str:
+    """A value as an error shows it: arrays and long texts by their size."""
+    match value:
+        case tuple() | np.ndarray():
+            return f"an array of {len(value)}"
+        case str() if len(value) > 40:
+            return f"a string of {len(value)} characters"
+        case _:
+            return repr(value)
