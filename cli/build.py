@@ -1,0 +1,149 @@
+"""From what a person typed to an artifact on disk: resolved, compiled on first use, kept by key."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from inferflux.cli import environment, store
+from inferflux.cli.artifact_cache import ARTIFACT_SUFFIX, Slot
+from inferflux.cli.lock import exclusive
+from inferflux.cli.source_digest import source_digest
+from inferflux.cli.toolchain import toolchain
+from inferflux.codegen.keys import cache_key
+from inferflux.errors import InvalidArgument
+
+NUMERICS = ("default", "float32")
+
+
+class Report(Protocol):
+    """Who hears how a build goes: a progress bar, a log, a test."""
+
+    def stage(self, name: str, fraction: float) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Silent:
+    """A report that nobody reads."""
+
+    def stage(self, name: str, fraction: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact on disk and its digest."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the user chose about a build; no targets means the best this machine can run."""
+
+    targets: tuple[str, ...] = ()
+    numerics: str = "default"
+    dump_ir: Path | None = None
+
+
+def artifact_for(model: str, options: BuildOptions, report: Report) -> Path:
+    """The artifact of a model name or path: the path itself, from the cache, or built now."""
+    if is_artifact(model):
+        return Path(model)
+    source = store.resolve(model, report)
+    options = replace(options, targets=resolve_targets(options))
+    slot = _slot(source, options)
+    if slot.artifact.exists():
+        return slot.artifact
+    waiting = f"another process is compiling {source.name}; waiting for it"
+    with exclusive(slot.lock, lambda: report.note(waiting)):
+        if not slot.artifact.exists():  # another process may have built it while this one waited
+            report.note(_why(source, slot.explain_miss()))
+            _compile(source, slot.artifact, options, report)
+            slot.record()
+    return slot.artifact
+
+
+def compile_to(model: str, output: Path | None, options: BuildOptions, report: Report) -> Built:
+    """Compile a model name or path into ``output``; if none is named, into the current folder."""
+    if is_artifact(model):
+        raise InvalidArgument(f"{model} is compiled already; name a model file to compile")
+    source = store.resolve(model, report)
+    options = replace(options, targets=resolve_targets(options))
+    return _compile(source, output or Path(f"{source.stem}{ARTIFACT_SUFFIX}"), options, report)
+
+
+def is_artifact(model: str) -> bool:
+    """Whether ``model`` is the path of a compiled artifact rather than a name or a model file."""
+    return Path(model).suffix == ARTIFACT_SUFFIX
+
+
+def resolve_targets(options: BuildOptions) -> tuple[str, ...]:
+    """The targets to build for, known ones only, each once, the most demanding first."""
+    from inferflux.codegen.targets import TARGETS
+
+    if options.numerics not in NUMERICS:
+        raise InvalidArgument(f"numerics {options.numerics!r}: choose {' or '.join(NUMERICS)}")
+    for name in options.targets:
+        if name not in TARGETS:
+            raise InvalidArgument(f"target {name!r} is not known; known: {', '.join(TARGETS)}")
+    chosen = sorted(set(options.targets), key=lambda name: (-len(TARGETS[name].features), name))
+    return tuple(chosen) or (best_target(),)
+
+
+def best_target() -> str:
+    """The target that uses most of this machine: the one that asks for most of what it has."""
+    from inferflux.codegen.artifact import machine_features
+    from inferflux.codegen.targets import TARGETS
+
+    here = machine_features()
+    runnable = [name for name, target in TARGETS.items() if here.issuperset(target.features)]
+    assert runnable, "cpu:portable asks for nothing"
+    return max(runnable, key=lambda name: len(TARGETS[name].features))
+
+
+def _slot(source: Path, options: BuildOptions) -> Slot:
+    cache = environment.cache_dir()
+    digest = source_digest(source, cache / "digests")
+    key = cache_key(digest, options.targets, options.numerics, toolchain())
+    return Slot(cache / "artifacts" / source.stem, key)
+
+
+def _compile(source: Path, output: Path, options: BuildOptions, report: Report) -> Built:
+    from inferflux import codegen
+    from inferflux.codegen import artifact
+    from inferflux.ir import frontend
+
+    _require_writable(output)
+    compiled = codegen.compile(
+        frontend.open(source),
+        targets=options.targets,
+        numerics=options.numerics,
+        dump_ir=options.dump_ir,
+        progress=report.stage,
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return Built(output, artifact.save(compiled, output))
+
+
+def _require_writable(output: Path) -> None:
+    """Say that the result cannot be kept before the work is done, not after it."""
+    if output.is_dir():
+        raise InvalidArgument(f"{output} is a folder; name the file to write")
+    folder = next(parent for parent in output.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise InvalidArgument(f"{output}: {folder} may not be written; choose another place")
+
+
+def _why(source: Path, difference: str | None) -> str:
+    """What the user hears before a wait."""
+    if difference is None:
+        return f"compiling {source.name}; the result is kept"
+    return f"compiling {source.name} again: {difference}"

@@ -1,0 +1,70 @@
+"""What one decoded token costs, counted from the graph as imported: bytes and operations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from inferflux.ir.graph import Graph, Node, Value
+
+_PAGES = ("k.", "v.")  # graph inputs that are the pages of a KV group
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCost:
+    """Per decoded token; what attention adds grows with each token of context."""
+
+    weight_bytes: int
+    flops: int
+    kv_bytes: int  # written once, and read again by every later token
+    attention_flops: int  # per token of context
+
+    def flops_at(self, depth: int) -> int:
+        return self.flops + depth * self.attention_flops
+
+    def bytes_at(self, depth: int) -> int:
+        return self.weight_bytes + depth * self.kv_bytes
+
+
+def token_cost(graph: Graph) -> TokenCost:
+    """Count the matrix products and the weights; the rest is noise beside them."""
+    weights = {id(value) for value in graph.weights}
+    return TokenCost(
+        weight_bytes=sum(_weight_bytes(node, weights) for node in graph.nodes),
+        flops=sum(_linear_flops(node) for node in graph.nodes),
+        kv_bytes=sum(_kv_bytes(value) for value in graph.inputs if value.hint.startswith(_PAGES)),
+        attention_flops=sum(_attention_flops(node) for node in graph.nodes),
+    )
+
+
+def _weight_bytes(node: Node, weights: set[int]) -> int:
+    """All of every weight the node reads, but of an embedding one row."""
+    read = [value.type for value in node.inputs if id(value) in weights]
+    if node.op.name != "embed":
+        return sum(kind.nbytes for kind in read)
+    return sum(kind.nbytes // _static(kind.shape[0]) for kind in read)
+
+
+def _linear_flops(node: Node) -> int:
+    if node.op.name != "linear":
+        return 0
+    return 2 * math.prod(_static(dim) for dim in node.inputs[1].type.shape)
+
+
+def _attention_flops(node: Node) -> int:
+    """Scores and weighted sum: two products of H * D_h per token of context."""
+    if node.op.name != "attention":
+        return 0
+    return 4 * _static(node.inputs[0].type.shape[-1])
+
+
+def _kv_bytes(pages: Value) -> int:
+    """k: [N, L, K, D_h, P], v: [N, L, K, P, D_h]; P tokens a page."""
+    page_size = pages.type.shape[-1 if pages.hint.startswith("k.") else -2]
+    page = math.prod(_static(dim) for dim in pages.type.shape[1:]) * pages.type.dtype.block_bytes
+    return page // _static(page_size)
+
+
+def _static(dim: int | str) -> int:
+    assert isinstance(dim, int), f"dimension {dim} has no static size"
+    return dim

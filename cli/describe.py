@@ -1,0 +1,141 @@
+"""Facts about a model file or an artifact, as plain values that print and serialise alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from inferflux.cli import store
+from inferflux.cli.build import Silent, is_artifact
+from inferflux.cli.cost import token_cost
+from inferflux.codegen import artifact
+from inferflux.codegen.artifact.compiled import CompiledTarget
+from inferflux.errors import InvalidArgument
+from inferflux.ir import frontend, passes
+from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.graph import Graph
+
+_LONGEST_TEXT = 60  # characters of a metadata value that are shown
+
+
+class Description(Protocol):
+    """What can be said of a model, compiled or not."""
+
+    def facts(self, *, tensors: bool) -> dict[str, Any]: ...
+
+    def graph(self, *, before: bool) -> str: ...
+
+
+def describe(model: str) -> Description:
+    """Open a model name, a model file or an artifact for inspection; weights are not touched."""
+    if is_artifact(model):
+        return ArtifactDescription(artifact.peek(Path(model)))
+    source = frontend.open(store.resolve(model, Silent()))
+    return ModelDescription(source, frontend.build(source))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A model file before it is compiled."""
+
+    source: ModelSource
+    imported: Graph
+
+    def facts(self, *, tensors: bool) -> dict[str, Any]:
+        listed = [_tensor(self.source, name) for name in self.source.tensors]
+        return {
+            "path": str(self.source.path),
+            "architecture": self.source.architecture,
+            "parameters": sum(int(np.prod(t.shape)) for t in self.source.tensors.values()),
+            "nodes_before": len(self.imported.nodes),
+            "metadata": {key: _short(value) for key, value in self.source.metadata.items()},
+            "types": _types(self.source),
+            **({"tensors": listed} if tensors else {}),
+            "cost": _cost(self.imported),
+            "graph": self.graph(before=False),
+        }
+
+    def graph(self, *, before: bool) -> str:
+        return str(self.imported if before else passes.run(self.imported, passes.PIPELINE))
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactDescription:
+    """A compiled artifact."""
+
+    artifact: artifact.Artifact
+
+    def facts(self, *, tensors: bool) -> dict[str, Any]:
+        model = self.artifact.model
+        return {
+            "path": str(self.artifact.path),
+            "digest": f"sha256:{self.artifact.digest}",
+            "name": model.facts.name,
+            "architecture": model.facts.architecture,
+            "context_length": model.facts.context_length,
+            "source_digest": f"sha256:{model.facts.source_digest}",
+            "types": [{"type": t, "tensors": n} for t, n in model.facts.source_types.items()],
+            "targets": [_target(target) for target in model.targets.values()],
+            "graph": self.graph(before=False),
+        }
+
+    def graph(self, *, before: bool) -> str:
+        if before:
+            raise InvalidArgument(
+                f"{self.artifact.path}: an artifact keeps the graph after the passes only; "
+                "inspect the model file for the one before"
+            )
+        return "\n".join(f"// {name}\n{text}" for name, text in self.artifact.model.graph.items())
+
+
+def _tensor(source: ModelSource, name: str) -> dict[str, Any]:
+    tensor = source.tensors[name]
+    return {
+        "name": name,
+        "type": str(tensor.dtype),
+        "shape": "x".join(map(str, tensor.shape)),
+        "bytes": int(tensor.raw.size),
+    }
+
+
+def _types(source: ModelSource) -> list[dict[str, Any]]:
+    count = Counter(str(tensor.dtype) for tensor in source.tensors.values())
+    size: Counter[str] = Counter()
+    for tensor in source.tensors.values():
+        size[str(tensor.dtype)] += int(tensor.raw.size)
+    return [{"type": t, "tensors": n, "bytes": size[t]} for t, n in count.most_common()]
+
+
+def _cost(graph: Graph) -> dict[str, int]:
+    cost = token_cost(graph)
+    return {
+        "weight_bytes_per_token": cost.weight_bytes,
+        "flops_per_token": cost.flops,
+        "kv_bytes_per_token": cost.kv_bytes,
+        "attention_flops_per_token_of_context": cost.attention_flops,
+    }
+
+
+def _target(target: CompiledTarget) -> dict[str, Any]:
+    return {
+        "target": target.name,
+        "numerics": target.numerics,
+        "needs": " ".join(target.features) or "nothing",
+        "objects": " ".join(target.objects),
+        "kernels": len(target.kernel_keys),
+        "kv_bytes_per_page": sum(group.page_bytes for group in target.kv_groups),
+        "key": target.target_key[:16],
+    }
+
+
+def _short(value: object) -> object:
+    """A metadata value for the eye: long lists by their length, long texts by their beginning."""
+    if isinstance(value, np.ndarray | tuple):
+        return f"{len(value)} values"
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
+    return value

@@ -1,0 +1,39 @@
+"""Options that several commands share, each spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferflux.cli.sizes import parse_size
+
+Model = Annotated[
+    str, typer.Argument(help="Model name, .gguf file or compiled .ifx.", metavar="MODEL")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Worker threads; every core if not given.")
+]
+KVBytes = Annotated[
+    int,
+    typer.Option(
+        parser=parse_size,
+        metavar="SIZE",
+        show_default="256MB",
+        help="Memory for KV pages, for example 1GB.",
+    ),
+]
+Numerics = Annotated[
+    str, typer.Option(help="`default`, or `float32`: every product and sum in float32.")
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="cpu:avx512 or cpu:portable, repeatable; else for this machine."),
+]
+DumpIR = Annotated[
+    Path | None, typer.Option("--dump-ir", help="Write the graph after every pass to this folder.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
+
+DEFAULT_KV_BYTES = 256 << 20
