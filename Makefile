@@ -1,46 +1,63 @@
+# Everything from a fresh clone with Python 3.11 and pip; `make help` lists the commands.
 PYTHON ?= python3.11
+MODEL  ?= smollm2-135m
 VENV   := .venv
 BIN    := $(VENV)/bin
-.PHONY: run test oracle lint type format clean
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FOLDERS := ir kernels codegen engine text server cli bench
 
-run: $(VENV)/.run       ## install, pull, compile and serve the default model
-	$(BIN)/inferflux serve smollm2-135m
+.DEFAULT_GOAL := help
+.PHONY: help run test oracle lint type format clean
 
-test: $(VENV)/.dev lint type   ## what CI runs
-	$(BIN)/pytest -m "not oracle and not gpu and not metal"
+help:     ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
-oracle: $(VENV)/.oracle  ## the long comparisons, against transformers
-	$(BIN)/pytest -m oracle
+run: $(VENV)/.run        ## install, then pull, compile and serve the default model (MODEL=...)
+	@$(BIN)/inferflux serve $(MODEL)
 
-lint: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+test: lint type          ## what CI runs: lint, types, tests
+	@$(BIN)/pytest -m "not oracle and not gpu and not metal"
 
-type: $(VENV)/.dev       ## mypy cannot see an editable install of this shape: a farm of links
+oracle: $(VENV)/.oracle  ## the long comparisons, against transformers in float32
+	@$(BIN)/pytest -m oracle
+
+lint: $(VENV)/.dev       ## formatting, style, and that imports go one way
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo
+
+# mypy cannot see an editable install whose folders are mapped into the package: it gets a farm of links.
+type: $(VENV)/.dev       ## mypy, strict
 	@mkdir -p build/types/inferflux
-	@for p in inferflux/*.py inferflux/py.typed; do ln -sfn ../../../$$p build/types/$$p; done
-	@for p in ir kernels codegen engine text server cli bench; do ln -sfn ../../../$$p build/types/inferflux/$$p; done
-	$(BIN)/mypy -p inferflux
+	@for file in inferflux/*.py inferflux/py.typed; do ln -sfn ../../../$$file build/types/$$file; done
+	@for folder in $(FOLDERS); do ln -sfn ../../../$$folder build/types/inferflux/$$folder; done
+	@$(BIN)/mypy -p inferflux
 
-format: $(VENV)/.dev
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+format: $(VENV)/.dev     ## rewrite the files as `make lint` wants them
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
 
-$(VENV)/bin/python:
+clean:    ## remove the environment and everything built (models stay in the cache)
+	rm -rf $(VENV) build
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; name another: make PYTHON=python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -e '.[cpu]'
+# $(call install,EXTRAS,WHY): one line before, one after with the time it took.
+define install
+	@echo "installing $(2) ..."
+	@start=$$(date +%s); $(PIP) -e '.[$(1)]' && echo "installed in $$(( $$(date +%s) - start )) s"
 	@touch $@
+endef
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -e '.[dev]'
-	@touch $@
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(call install,cpu,InferFlux and its CPU toolchain)
 
-$(VENV)/.oracle: $(VENV)/.dev
-	$(BIN)/pip install --quiet -e '.[dev,oracle]'
-	@touch $@
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(call install,dev,what the tests need)
 
-clean:
-	rm -rf $(VENV) build
+$(VENV)/.oracle: pyproject.toml | $(BIN)/python
+	$(call install,dev$(comma)oracle,transformers and torch for the long comparisons)
+
+comma := ,
