@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from inferflux.codegen.artifact.chunks import num_chunks
 from inferflux.codegen.artifact.compiled import CpuStep, KVGroup
 from inferflux.codegen.artifact.errors import ArtifactError
-from inferflux.codegen.artifact.manifest import Manifest, Part, TargetRecord
+from inferflux.codegen.artifact.manifest import WEIGHTS_PREFIX, Manifest, Part, TargetRecord
 
 MAX_PARTS = 4096
 MAX_PART_BYTES: Mapping[str, int] = {  # all but weights are read into memory
@@ -61,6 +61,8 @@ def _part(part: Part) -> Iterator[str]:
         yield f"part {part.name} is of unknown kind {part.kind!r}"
     elif part.length > limit:
         yield f"part {part.name} has {part.length} bytes, over {limit}"
+    if part.kind == "weights" and not part.name.startswith(WEIGHTS_PREFIX):
+        yield f"part {part.name} holds weights, but its name does not begin with {WEIGHTS_PREFIX}"
     if part.kind == "weights" and part.length == 0:
         yield f"part {part.name} is empty"
     if len(part.chunks) != num_chunks(part.length):
@@ -70,18 +72,24 @@ def _part(part: Part) -> Iterator[str]:
 
 
 def _references(manifest: Manifest) -> Iterator[str]:
-    """What is named exists and is of the right kind; what exists is named."""
+    """What is named exists and is of the right kind; what exists is named, once but for weights.
+
+    Were one part read for every target, a small file could fill the memory.
+    """
     kinds = {part.name: part.kind for part in manifest.parts}
-    used = set()
+    num_uses = dict.fromkeys(kinds, 0)
     for where, kind, name in _uses(manifest):
-        used.add(name)
         if name not in kinds:
             yield f"{where} names part {name!r}, which is missing"
         elif kinds[name] != kind:
             yield f"{where} names part {name}, which is of kind {kinds[name]}, not {kind}"
-    for name in kinds:
-        if name not in used:
+        else:
+            num_uses[name] += 1
+    for name, count in num_uses.items():
+        if count == 0:
             yield f"part {name} belongs to nothing"
+        elif count > 1 and kinds[name] != "weights":
+            yield f"part {name} is used {count} times"
 
 
 def _uses(manifest: Manifest) -> Iterator[tuple[str, str, str]]:

@@ -11,6 +11,8 @@ from inferflux.codegen.artifact.compiled import CpuStep, KVGroup, ModelFacts
 from inferflux.codegen.artifact.errors import ArtifactError
 from inferflux.codegen.artifact.schema import decode, encode
 
+WEIGHTS_PREFIX = "weights/"  # of a part's name; the segment's own name follows
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

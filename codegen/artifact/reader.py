@@ -15,7 +15,7 @@ from inferflux.codegen.artifact.compiled import (
     TokenizerFacts,
 )
 from inferflux.codegen.artifact.errors import ArtifactError
-from inferflux.codegen.artifact.manifest import TargetRecord
+from inferflux.codegen.artifact.manifest import WEIGHTS_PREFIX, TargetRecord
 from inferflux.codegen.artifact.schema import decode
 from inferflux.codegen.artifact.sealed import SealedFile, open_sealed
 
@@ -80,7 +80,7 @@ def _target(file: SealedFile, record: TargetRecord) -> CompiledTarget:
 
 
 def _segment(part: str) -> str:
-    return part.removeprefix("weights/")
+    return part.removeprefix(WEIGHTS_PREFIX)
 
 
 def _text(file: SealedFile, name: str) -> str:

@@ -14,6 +14,7 @@ from inferflux.codegen.artifact.chunks import chunk_digests
 from inferflux.codegen.artifact.compiled import CompiledModel, CompiledTarget
 from inferflux.codegen.artifact.layout import Header, place
 from inferflux.codegen.artifact.manifest import (
+    WEIGHTS_PREFIX,
     Manifest,
     Part,
     TargetRecord,
@@ -98,4 +99,4 @@ def _object(target: str, machine: str) -> str:
 
 
 def _segment(name: str) -> str:
-    return f"weights/{name}"
+    return f"{WEIGHTS_PREFIX}{name}"

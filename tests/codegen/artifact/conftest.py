@@ -27,6 +27,7 @@ from inferflux.codegen.artifact.manifest import Manifest
 from inferflux.codegen.artifact.schema import decode
 
 Edit = Callable[[dict[str, Any]], object]
+Forge = Callable[..., Path]
 ALPHABET = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 324))]
 
 
@@ -109,22 +110,33 @@ def saved(model: CompiledModel, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def forge(saved: Path) -> Callable[[Edit], Path]:
-    """Edit the manifest and seal it anew: only what is checked behind its digest is left."""
+def forge(saved: Path) -> Forge:
+    """Edit the manifest, or a part, and seal the file anew: only what digests do not cover is left.
 
-    def forge_with(edit: Edit) -> Path:
-        encoded = saved.read_bytes()
-        length = int.from_bytes(encoded[16:24], "little")
-        document = parse(encoded[HEADER_BYTES : HEADER_BYTES + length], "manifest")
-        before = decode(Manifest, document, "manifest").parts
-        contents = [encoded[p.offset : p.end] for p in place(before, length)]
+    An edit changes the manifest in place or gives other bytes for it.
+    """
+
+    def forge_with(edit: Edit = lambda _: None, **contents: bytes) -> Path:
+        document, parts = take_apart(saved.read_bytes())
+        for part in document["parts"]:
+            if part["name"] in contents:
+                content = parts[part["name"]] = contents[part["name"]]
+                part.update(length=len(content), chunks=[hashlib.sha256(content).hexdigest()])
+        placing = decode(Manifest, document, "manifest").parts
         edited = edit(document)
         manifest = edited if isinstance(edited, bytes) else canonical_json(document)
-        header = Header(len(manifest), hashlib.sha256(manifest).digest()).pack()
-        forged = bytearray(header + manifest)
-        for placed, content in zip(place(before, len(manifest)), contents, strict=True):
-            forged += bytes(placed.padding) + content
+        forged = Header(len(manifest), hashlib.sha256(manifest).digest()).pack() + manifest
+        for placed in place(placing, len(manifest)):
+            forged += bytes(placed.padding) + parts[placed.part.name]
         saved.write_bytes(forged)
         return saved
 
     return forge_with
+
+
+def take_apart(encoded: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest as JSON, and the contents of every part by name."""
+    length = int.from_bytes(encoded[16:24], "little")
+    document = parse(encoded[HEADER_BYTES : HEADER_BYTES + length], "manifest")
+    parts = place(decode(Manifest, document, "manifest").parts, length)
+    return document, {p.part.name: encoded[p.offset : p.end] for p in parts}

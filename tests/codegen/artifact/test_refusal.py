@@ -18,7 +18,8 @@ from inferflux.codegen.artifact.compiled import CompiledModel
 from inferflux.codegen.artifact.layout import HEADER_BYTES, MAGIC, place
 from inferflux.codegen.artifact.manifest import read_manifest
 
-Forge = Callable[[Callable[[dict[str, Any]], object]], Path]
+Forge = Callable[..., Path]
+AARCH64 = "object/cpu:avx512/aarch64"
 
 
 def regions(encoded: bytes) -> Iterator[tuple[str, int, int]]:
@@ -252,3 +253,63 @@ def test_many_repeated_names_are_refused_at_once(forge: Forge) -> None:
     names = [f"a{i}" for i in range(200_000)] + ["a0"]
     with pytest.raises(ArtifactError, match="argument 'a0' is listed 2 times"):
         load(forge(assign("targets", 0, "step", "arguments", value=names)))
+
+
+def test_one_part_read_many_times_is_refused(forge: Forge) -> None:
+    many = {f"machine{i}": "object/cpu:avx512/x86_64" for i in range(1000)}
+    with pytest.raises(ArtifactError, match="part object/cpu:avx512/x86_64 is used 1000 times"):
+        load(forge(assign("targets", 0, "objects", value=many | {"aarch64": AARCH64})))
+
+
+def test_two_parts_cannot_become_one_segment(forge: Forge) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["parts"][-1]["name"] = document["targets"][1]["weights"] = "aa11"
+
+    with pytest.raises(ArtifactError, match="part aa11 holds weights, but its name"):
+        load(forge(rename))
+
+
+PARTS = [
+    ({"tokenizer": b"{}"}, "tokenizer lacks members"),
+    ({"tokenizer": b"null"}, "tokenizer is NoneType, not object"),
+    ({"tokenizer": b'{"pad_token_id":1.0}'}, "only integers are allowed, not 1.0"),
+    ({"tokenizer": b'"' + b"x" * 999_999 + b'"'}, "tokenizer is str, not object"),
+    ({"graph/cpu:avx512": b"\xff"}, "part graph/cpu:avx512 is not UTF-8"),
+    ({"kernel/cpu:portable/step.py": b"\xc3"}, "part kernel/cpu:portable/step.py is not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("contents", "complaint"), PARTS)
+def test_a_part_that_makes_no_sense_is_refused_though_sealed(
+    forge: Forge, contents: dict[str, bytes], complaint: str
+) -> None:
+    with pytest.raises(ArtifactError, match=complaint):
+        load(forge(**contents))
+
+
+def test_no_edit_of_a_manifest_does_worse_than_a_refusal(forge: Forge, saved: Path) -> None:
+    sound = saved.read_bytes()
+    dice = random.Random(7)
+    length = int.from_bytes(sound[16:24], "little")
+    leaves = list(paths(json.loads(sound[HEADER_BYTES : HEADER_BYTES + length])))
+    refused = 0
+    for _ in range(400):
+        saved.write_bytes(sound)
+        path, value = dice.choice(leaves), dice.choice(VALUES)
+        refused += bool(refusal(load, forge(assign(*path, value=value))))
+    assert refused > 300, "most leave no sense; some, like another name, do"
+
+
+VALUES: list[object] = [None, True, -1, 0, 1, 2**62, 2**64, "", "x", "\x00", [], {}, [[]], {"": 0}]
+
+
+def paths(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every member of a JSON value, but its root."""
+    members: Any = []
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    for name, member in members:
+        yield (*at, name)
+        yield from paths(member, (*at, name))

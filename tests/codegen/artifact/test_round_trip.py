@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from inferflux.codegen.artifact import load, peek, save
 from inferflux.codegen.artifact.canonical import canonical_json, parse
 from inferflux.codegen.artifact.compiled import CompiledModel, TokenizerFacts
-from inferflux.codegen.artifact.layout import HUGE_PAGE_BYTES
 from inferflux.codegen.artifact.schema import decode, encode
 
-BIG = 9 << 20  # three chunks
+HUGE_PAGE_BYTES = 2 << 20
 
 
 def without_weights(model: CompiledModel) -> CompiledModel:
@@ -102,7 +101,7 @@ def test_weights_are_mapped_read_only_and_aligned(
         assert isinstance(segment, np.memmap)
         assert not segment.flags.writeable
         assert segment.ctypes.data % 64 == 0
-    big = {**model.weights, "aa11": np.ones(BIG, np.uint8)}
+    big = {**model.weights, "aa11": np.ones(HUGE_PAGE_BYTES, np.uint8)}
     save(dataclasses.replace(model, weights=big), tmp_path / "big.ifx")
     mapped = load(tmp_path / "big.ifx").model.weights["aa11"]
     assert isinstance(mapped, np.memmap)
