@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FOLDERS := ir kernels codegen engine text server cli bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run test oracle lint type format clean
+.PHONY: help run test oracle lint type format clean links
 
 help:     ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,17 +21,20 @@ test: lint type          ## what CI runs: lint, types, tests
 oracle: $(VENV)/.oracle  ## the long comparisons, against transformers in float32
 	@$(BIN)/pytest -m oracle
 
-lint: $(VENV)/.dev       ## formatting, style, and that imports go one way
+lint: $(VENV)/.dev links ## formatting, style, and that imports go one way
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/lint-imports --no-logo
+	@cd build/types && ../../$(BIN)/lint-imports --no-logo --config ../../pyproject.toml
 
-# mypy cannot see an editable install whose folders are mapped into the package: it gets a farm of links.
-type: $(VENV)/.dev       ## mypy, strict
+type: $(VENV)/.dev links ## mypy, strict
+	@$(BIN)/mypy -p inferflux
+
+# An editable install whose folders are mapped into the package is invisible to tools that read files:
+# they get the package as a farm of links.
+links:
 	@mkdir -p build/types/inferflux
 	@for file in inferflux/*.py inferflux/py.typed; do ln -sfn ../../../$$file build/types/$$file; done
 	@for folder in $(FOLDERS); do ln -sfn ../../../$$folder build/types/inferflux/$$folder; done
-	@$(BIN)/mypy -p inferflux
 
 format: $(VENV)/.dev     ## rewrite the files as `make lint` wants them
 	@$(BIN)/ruff format .

@@ -1,0 +1,33 @@
+"""Locks between processes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from inferflux.cli.lock import exclusive
+
+
+def test_the_second_is_told_to_wait_and_goes_in_when_the_first_leaves(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "a.lock"
+    waiting, entered = threading.Event(), threading.Event()
+
+    def second() -> None:  # a lock belongs to an open file, so a thread stands for a process
+        with exclusive(lock, waiting.set):
+            entered.set()
+
+    with exclusive(lock, lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        assert not entered.is_set()
+    assert entered.wait(10)
+    thread.join()
+
+
+def test_a_free_lock_is_not_waited_for(tmp_path: Path) -> None:
+    waits: list[str] = []
+    for _ in range(2):
+        with exclusive(tmp_path / "a.lock", lambda: waits.append("waited")):
+            pass
+    assert waits == []
