@@ -16,6 +16,7 @@ from inferflux.ir.types import DType, TensorType
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _CHUNK = 8 << 20  # bytes hashed at a time: what is being hashed stays in the cache
+_LONGEST_TEXT = 300  # characters
 
 
 class ModelFileError(InferFluxError):
@@ -28,11 +29,11 @@ class ModelFileError(InferFluxError):
     code = "invalid_model_file"
 
     def __init__(self, path: Path, field: str, offset: int | None, problem: str) -> None:
-        place = field if offset is None else f"{field} at byte {offset}"
-        super().__init__(f"{path}: {place}: {problem}")
+        at = "" if offset is None else f" at byte {offset}"
         self.path = path
-        self.field = field
+        self.field = _clip(field)
         self.offset = offset
+        super().__init__(f"{path}: {self.field}{at}: {_clip(problem)}")
 
 
 class UnsupportedModel(ModelFileError):
@@ -78,3 +79,12 @@ class ModelSource:
         for start in range(0, self.mapped.size, _CHUNK):
             total.update(self.mapped[start : start + _CHUNK].data)
         return total.hexdigest()
+
+
+def _clip(text: str) -> str:
+    """What a file says of itself may be long: an error is one line, not a page of a log."""
+    return (
+        text
+        if len(text) <= _LONGEST_TEXT
+        else f"{text[:_LONGEST_TEXT]}... ({len(text)} characters)"
+    )
