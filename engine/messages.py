@@ -6,15 +6,18 @@ Frames of these are msgpack, typed and versioned; nothing is ever unpickled.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
+
+from inferflux.engine.config import EngineConfig
 
 PROTOCOL_VERSION = 1
 MAX_LOGPROBS = 20
 
 
 class FinishReason(StrEnum):
-    STOP = "stop"  # a stop token (the server's stop strings abort instead)
+    STOP = "stop"  # a stop token, the last of the tokens (the server's stop strings abort instead)
     LENGTH = "length"  # max_tokens, or the context is full
     ABORT = "abort"  # the client left, or said so
     ERROR = "error"  # the engine could not go on; see TokenOutput.error
@@ -48,9 +51,16 @@ class Abort(msgspec.Struct, frozen=True, tag="abort", forbid_unknown_fields=True
 
 
 class Command(msgspec.Struct, frozen=True, tag="command", forbid_unknown_fields=True):
-    """``drain``: refuse new requests, finish the running ones.  ``shutdown``: stop now."""
+    """``drain``: refuse new requests, finish the open ones.  ``shutdown``: stop now."""
 
-    name: str
+    name: Literal["drain", "shutdown"]
+
+
+class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=True):
+    """The server's first frame: what to load."""
+
+    protocol: int
+    config: EngineConfig
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
@@ -102,5 +112,12 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", forbid_unknown_fields=True
     stats: EngineStats
 
 
-Downward = Request | Abort | Command
-Upward = Hello | StepFrame
+class Failure(msgspec.Struct, frozen=True, tag="failure", forbid_unknown_fields=True):
+    """The engine's last frame, where it can still say why it ends."""
+
+    code: str
+    message: str
+
+
+Downward = Start | Request | Abort | Command
+Upward = Hello | StepFrame | Failure

@@ -1,4 +1,4 @@
-"""All that crosses between engine and device: one step's inputs and outputs, on every device alike."""
+"""All that crosses between engine and device: a step's inputs and outputs, alike everywhere."""
 
 from __future__ import annotations
 

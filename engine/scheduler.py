@@ -1,0 +1,214 @@
+"""The scheduler: which sequences run in a step, with which pages, and when they end."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from inferflux.engine.admission import Limits, admit
+from inferflux.engine.errors import QueueFull, RequestRejected
+from inferflux.engine.lanes import LaneTable
+from inferflux.engine.messages import FinishReason, Request, TokenOutput
+from inferflux.engine.outputs import StepRows, refusal
+from inferflux.engine.pages import PagedKVCache
+from inferflux.engine.plan import Plan
+from inferflux.engine.sequence import Sequence
+from inferflux.engine.step import StepOutputs
+from inferflux.errors import InferFluxError
+
+
+class Scheduler:
+    """Continuous batching, first come, first served.
+
+    A sequence is admitted when a lane and the pages of its full length are free, and holds both
+    until it ends: a running sequence can neither starve nor be preempted, and nothing deadlocks.
+    """
+
+    def __init__(
+        self,
+        kv: PagedKVCache,
+        lanes: LaneTable,
+        limits: Limits,
+        *,
+        max_open: int,
+        chunk_tokens: int,
+        max_logit_rows: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._kv = kv
+        self._lanes = lanes
+        self._limits = limits
+        self._max_open = max_open
+        self._chunk_tokens = chunk_tokens
+        self._max_logit_rows = max_logit_rows
+        self._clock = clock
+        self._running: dict[str, Sequence] = {}  # in the order of admission
+        self._waiting: dict[str, Sequence] = {}  # in the order of arrival
+        self._settled: deque[TokenOutput] = deque()  # ended outside of a step
+
+    @property
+    def num_running(self) -> int:
+        return len(self._running)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._running or self._waiting or self._settled)
+
+    def add(self, request: Request) -> None:
+        """Queue a request, or raise why it cannot be, and then nothing has changed."""
+        request_id = request.request_id
+        if request_id in self._running or request_id in self._waiting:
+            raise RequestRejected(f"request id {request_id!r} is in use: ids must be unique")
+        max_length = admit(request, self._limits)
+        if len(self._running) + len(self._waiting) >= self._max_open:
+            raise QueueFull(f"{self._max_open} requests are open: try again later")
+        self._waiting[request_id] = Sequence(request, max_length)
+
+    def abort(self, request_id: str) -> None:
+        """End a request, in whatever phase it is.  One that has ended already is no error."""
+        sequence = self._running.get(request_id) or self._waiting.get(request_id)
+        if sequence is not None:
+            self._end(sequence)
+            self._settled.append(
+                TokenOutput(request_id, tokens=[], finish_reason=FinishReason.ABORT)
+            )
+
+    def take_settled(self) -> list[TokenOutput]:
+        """Endings that no step brought about, each handed out once."""
+        settled = list(self._settled)
+        self._settled.clear()
+        return settled
+
+    def schedule(self) -> Plan | None:
+        """Choose what the next step computes: every decode first, then prompts in chunks."""
+        self._expire()
+        self._admit_waiting()
+        if not self._running:
+            return None
+        step = _StepBudget(self._chunk_tokens, self._max_logit_rows)
+        decoding = [sequence for sequence in self._running.values() if sequence.is_decoding]
+        prefilling = [sequence for sequence in self._running.values() if not sequence.is_decoding]
+        for sequence in decoding:
+            step.take_decode(sequence)
+        for sequence in prefilling:
+            step.take_chunk(sequence)
+        return step.plan()
+
+    def commit(self, plan: Plan, outputs: StepOutputs) -> list[TokenOutput]:
+        """Write a step's tokens into its sequences, and end those that are complete."""
+        step = StepRows(outputs)
+        settled = self.take_settled()
+        for sequence, num_tokens, num_rows in zip(
+            plan.sequences, plan.num_tokens, plan.num_rows, strict=True
+        ):
+            sequence.num_computed_tokens += num_tokens
+            output = self._settle(sequence, step, step.take(num_rows))
+            if output is not None:
+                settled.append(output)
+        return settled
+
+    def fail(self, plan: Plan, error: InferFluxError) -> list[TokenOutput]:
+        """End every sequence of a step that the runner refused to compute."""
+        settled = self.take_settled()
+        for sequence in plan.sequences:
+            self._end(sequence)
+            settled.append(refusal(sequence.request, error))
+        return settled
+
+    def _expire(self) -> None:
+        now = self._clock()
+        overdue = [
+            request_id
+            for sequences in (self._running, self._waiting)
+            for request_id, sequence in sequences.items()
+            if sequence.deadline <= now
+        ]
+        for request_id in overdue:
+            self.abort(request_id)
+
+    def _admit_waiting(self) -> None:
+        """Seat the queue's head as long as it fits; nobody overtakes it, so it cannot starve."""
+        while self._waiting and self._lanes.num_free:
+            sequence = next(iter(self._waiting.values()))
+            pages = self._kv.reserve(sequence.max_length)
+            if pages is None:
+                return
+            del self._waiting[sequence.request.request_id]
+            self._running[sequence.request.request_id] = sequence
+            self._lanes.take(sequence, pages)
+
+    def _end(self, sequence: Sequence) -> None:
+        """Forget a sequence and free all it holds."""
+        request_id = sequence.request.request_id
+        if self._waiting.pop(request_id, None) is None:
+            del self._running[request_id]
+            self._kv.release(sequence.pages)
+            self._lanes.leave(sequence)
+
+    def _settle(self, sequence: Sequence, step: StepRows, rows: range) -> TokenOutput | None:
+        """What a step means for one sequence; ``rows`` are its rows of logits."""
+        request = sequence.request
+        is_computed = sequence.num_uncomputed_tokens == 0  # then its last row, if any, is free
+        prompt_rows = rows[:-1] if is_computed else rows
+        token = step.tokens[rows[-1]] if is_computed and request.max_tokens else None
+        reason = self._extend(sequence, token) if is_computed else None
+        if reason is not None:
+            self._end(sequence)
+        elif token is None and not prompt_rows:
+            return None
+        return TokenOutput(
+            request.request_id,
+            [] if token is None else [token],
+            None if token is None else step.logprobs(rows[-1:], request.sampling.logprobs),
+            step.logprobs(prompt_rows, request.prompt_logprobs) if prompt_rows else None,
+            reason,
+        )
+
+    def _extend(self, sequence: Sequence, token: int | None) -> FinishReason | None:
+        """Append what was sampled; None where a prompt was only to be scored."""
+        if token is None:
+            return FinishReason.LENGTH
+        self._lanes.append(sequence, token)
+        if token in sequence.stop_token_ids:
+            return FinishReason.STOP
+        return FinishReason.LENGTH if sequence.num_tokens >= sequence.max_length else None
+
+
+class _StepBudget:
+    """Fills one plan, within so many tokens and so many rows of logits."""
+
+    def __init__(self, max_tokens: int, max_rows: int) -> None:
+        self._tokens_left = max_tokens
+        self._rows_left = max_rows
+        self._sequences: list[Sequence] = []
+        self._num_tokens: list[int] = []
+        self._num_rows: list[int] = []
+
+    def take_decode(self, sequence: Sequence) -> None:
+        self._take(sequence, 1, 1)
+
+    def take_chunk(self, sequence: Sequence) -> None:
+        """As much of a prompt as there is room for, which may be nothing."""
+        num_tokens = min(sequence.num_uncomputed_tokens, self._tokens_left)
+        if sequence.wants_prompt_logprobs:
+            num_tokens = num_rows = min(num_tokens, self._rows_left)
+        else:
+            is_last = num_tokens == sequence.num_uncomputed_tokens
+            num_rows = int(is_last and sequence.wants_tokens)
+        if num_tokens and num_rows <= self._rows_left:
+            self._take(sequence, num_tokens, num_rows)
+
+    def plan(self) -> Plan:
+        return Plan(tuple(self._sequences), tuple(self._num_tokens), tuple(self._num_rows))
+
+    def _take(self, sequence: Sequence, num_tokens: int, num_rows: int) -> None:
+        self._tokens_left -= num_tokens
+        self._rows_left -= num_rows
+        self._sequences.append(sequence)
+        self._num_tokens.append(num_tokens)
+        self._num_rows.append(num_rows)

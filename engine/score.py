@@ -1,0 +1,87 @@
+"""Scoring: log-probabilities of the whole vocabulary at every position of a token list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inferflux.codegen.artifact.compiled import PAGE_SIZE
+from inferflux.engine.errors import RequestRejected
+from inferflux.engine.pages import PagedKVCache, Pages
+from inferflux.engine.plan import slots_of
+from inferflux.engine.step import Array, Runner, SamplingRows, StepInputs
+
+
+def score(runner: Runner, kv: PagedKVCache, ids: Sequence[int], chunk: int) -> Array:
+    """Row i is the distribution of the token after ``ids[: i + 1]``.  (n,) -> (n, V) f32
+
+    Teacher-forced, ``chunk`` tokens a step (1: token by token) and at most what a step can hold.
+    """
+    pages = kv.reserve(len(ids))
+    if pages is None:
+        raise RequestRejected(
+            f"{len(ids)} tokens do not fit the {kv.num_free} KV pages that are free:"
+            " score fewer tokens or give the engine more kv_bytes"
+        )
+    try:
+        return _score(runner, pages, np.asarray(ids, np.int32), min(chunk, runner.max_step_tokens))
+    finally:
+        kv.release(pages)
+
+
+def _score(runner: Runner, pages: Pages, ids: Array, chunk: int) -> Array:
+    logprobs = np.empty((len(ids), runner.vocab_size), np.float32)
+    tables = tuple(np.array(held, np.int32) for held in pages)
+    for start in range(0, len(ids), chunk):
+        stop = min(start + chunk, len(ids))
+        # A chunk with more rows than the runner gives is computed again for the rest of its rows:
+        # it writes the same K and V, and every row is computed in a step of the size asked for.
+        for row in range(start, stop, runner.max_logit_rows):
+            rows = np.arange(row, min(row + runner.max_logit_rows, stop), dtype=np.int32)
+            inputs = _inputs(tables, ids, start, stop, rows - start, runner.vocab_size)
+            logprobs[rows] = log_softmax(_logits(runner, inputs))
+    return logprobs
+
+
+def log_softmax(logits: Array) -> Array:
+    """Over the last axis, in float64.  (R, V) -> (R, V) f32"""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted.astype(np.float32)
+
+
+def _logits(runner: Runner, inputs: StepInputs) -> Array:
+    logits = runner.forward(inputs).logits
+    assert logits is not None, "the runner was asked for logits"
+    return logits
+
+
+def _inputs(
+    tables: tuple[Array, ...], ids: Array, start: int, stop: int, rows: Array, vocab_size: int
+) -> StepInputs:
+    """Tokens ``start..stop`` of one sequence, with logits for ``rows`` of them."""
+    positions = np.arange(start, stop, dtype=np.int32)
+    return StepInputs(
+        tokens=ids[start:stop],
+        positions=positions,
+        sequence_starts=np.array([0, stop - start], np.int32),
+        slot_mapping=tuple(slots_of(table[positions // PAGE_SIZE], positions) for table in tables),
+        page_tables=tuple(table[np.newaxis] for table in tables),
+        logit_rows=rows,
+        sampling=_greedy(len(rows), vocab_size),
+        wants_logits=True,
+    )
+
+
+def _greedy(num_rows: int, vocab_size: int) -> SamplingRows:
+    return SamplingRows(
+        temperature=np.zeros(num_rows, np.float32),
+        top_k=np.full(num_rows, vocab_size, np.int32),
+        top_p=np.ones(num_rows, np.float32),
+        min_p=np.zeros(num_rows, np.float32),
+        seed=np.zeros(num_rows, np.uint64),
+        forced=np.full(num_rows, vocab_size, np.int32),
+        num_logprobs=np.zeros(num_rows, np.int32),
+    )
