@@ -15,8 +15,6 @@ from inferflux.cli.toolchain import toolchain
 from inferflux.codegen.keys import cache_key
 from inferflux.errors import InvalidArgument
 
-NUMERICS = ("default", "float32")
-
 
 class Report(Protocol):
     """Who hears how a build goes: a progress bar, a log, a test."""
@@ -86,27 +84,25 @@ def is_artifact(model: str) -> bool:
 
 
 def resolve_targets(options: BuildOptions) -> tuple[str, ...]:
-    """The targets to build for, known ones only, each once, the most demanding first."""
+    """The targets to build for: known ones only, each once, best first."""
     from inferflux.codegen.targets import TARGETS
 
-    if options.numerics not in NUMERICS:
-        raise InvalidArgument(f"numerics {options.numerics!r}: choose {' or '.join(NUMERICS)}")
-    for name in options.targets:
-        if name not in TARGETS:
-            raise InvalidArgument(f"target {name!r} is not known; known: {', '.join(TARGETS)}")
-    chosen = sorted(set(options.targets), key=lambda name: (-len(TARGETS[name].features), name))
-    return tuple(chosen) or (best_target(),)
+    unknown = [name for name in options.targets if name not in TARGETS]
+    if unknown:
+        raise InvalidArgument(f"target {unknown[0]!r} is not known; known: {', '.join(TARGETS)}")
+    return tuple(name for name in TARGETS if name in options.targets) or (best_target(),)
 
 
 def best_target() -> str:
-    """The target that uses most of this machine: the one that asks for most of what it has."""
+    """The best target that this machine can run."""
     from inferflux.codegen.artifact import machine_features
     from inferflux.codegen.targets import TARGETS
 
     here = machine_features()
-    runnable = [name for name, target in TARGETS.items() if here.issuperset(target.features)]
-    assert runnable, "cpu:portable asks for nothing"
-    return max(runnable, key=lambda name: len(TARGETS[name].features))
+    for name, target in TARGETS.items():
+        if here.issuperset(target.features) and not here.isdisjoint(target.machines):
+            return name
+    raise InvalidArgument(f"no target runs on this machine; known: {', '.join(TARGETS)}")
 
 
 def _slot(source: Path, options: BuildOptions) -> Slot:

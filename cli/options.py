@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,8 +24,9 @@ KVBytes = Annotated[
         help="Memory for KV pages, for example 1GB.",
     ),
 ]
+NumericsMode = Literal["default", "float32"]
 Numerics = Annotated[
-    str, typer.Option(help="`default`, or `float32`: every product and sum in float32.")
+    NumericsMode, typer.Option(help="`default`, or `float32`: every product and sum in float32.")
 ]
 Targets = Annotated[
     list[str] | None,

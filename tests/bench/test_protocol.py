@@ -15,7 +15,7 @@ STEP_SECONDS = 0.5
 
 @dataclass
 class CountingEngine:
-    """Prefills CHUNK prompt tokens a step, first come first served; every other sequence decodes."""
+    """Prefills CHUNK prompt tokens a step, in order of arrival; other sequences decode."""
 
     now: float = 0.0
     prompts: list[list[int]] = field(default_factory=list)
@@ -49,9 +49,7 @@ class CountingEngine:
         finished = self.budget[request_id] == 0
         if finished:
             self.abort(request_id)
-        return TokenOutput(
-            request_id, [7], finish_reason=FinishReason.LENGTH if finished else None
-        )
+        return TokenOutput(request_id, [7], finish_reason=FinishReason.LENGTH if finished else None)
 
 
 def measure(engine: CountingEngine, workload: Workload) -> dict[str, float]:

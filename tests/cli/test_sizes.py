@@ -42,7 +42,13 @@ def test_what_is_no_count_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("num_bytes", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KB"), (98_362_432, "93.8 MB"), (1 << 50, "1024.0 TB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KB"),
+        (98_362_432, "93.8 MB"),
+        (1 << 50, "1024.0 TB"),
+    ],
 )
 def test_a_size_is_shown_in_the_largest_unit_it_fills(num_bytes: int, text: str) -> None:
     assert format_size(num_bytes) == text
