@@ -54,6 +54,15 @@ class Value:
     def args(self) -> tuple[Value, ...]:
         return self.producer.inputs if self.producer else ()
 
+    @property
+    def updated(self) -> Value | None:
+        """The value this one is the next state of: of appended pages, the pages before."""
+        if not self.producer or not self.producer.op.updates:
+            return None
+        op = self.producer.op
+        operand = op.updates.get(op.results[self.index])
+        return self.args[op.parameters.index(operand)] if operand else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -76,6 +85,8 @@ class Op:
     attributes: tuple[str, ...]
     defaults: Mapping[str, Attr]  # of the attributes that may be left out
     results: tuple[str, ...]  # what its results are called where nobody names them
+    updates: Mapping[str, str]  # result -> the operand it is the next state of, its buffer's heir
+    stackable: frozenset[str]  # attributes that may be ``Stacked``: the rule's annotation says so
     doc: str
     _meaning: list[Meaning] = field(default_factory=list)
 
@@ -90,7 +101,7 @@ class Op:
         assert self._meaning, f"{self.name} has no meaning"
         return self._meaning[0]
 
-    def __call__(self, *inputs: Value, hint: str = "", **attrs: Attr) -> Any:
+    def __call__(self, *inputs: Value, hint: str = "", **attrs: Any) -> Any:
         """Build a node; gives its value, or a tuple where the rule gives several."""
         results = self.node(inputs, attrs, hints=(hint,) if hint else ()).results
         return results[0] if len(results) == 1 else results
@@ -159,11 +170,14 @@ def op(rule: TypeRule) -> Op:
     return gives(rule.__name__)(rule)
 
 
-def gives(*results: str) -> Callable[[TypeRule], Op]:
-    """As ``op``, for an op whose results have names of their own, which printing uses."""
+def gives(*results: str, updates: Mapping[str, str] | None = None) -> Callable[[TypeRule], Op]:
+    """As ``op``, for an op whose results have names of their own, which printing uses.
+
+    ``updates`` says which result is the next state of which operand, by their names.
+    """
 
     def register(rule: TypeRule) -> Op:
-        made = _op(rule, results)
+        made = _op(rule, results, updates or {})
         assert made.name not in OPS, f"two ops are named {made.name}"
         OPS[made.name] = made
         return made
@@ -193,7 +207,7 @@ def _walk(outputs: Sequence[Value]) -> Iterator[Node]:
         stack.extend((v.producer, False) for v in reversed(node.inputs) if v.producer)
 
 
-def _op(rule: TypeRule, results: tuple[str, ...]) -> Op:
+def _op(rule: TypeRule, results: tuple[str, ...], updates: Mapping[str, str]) -> Op:
     parameters = inspect.signature(rule).parameters.values()
     operands = tuple(
         f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
@@ -202,6 +216,14 @@ def _op(rule: TypeRule, results: tuple[str, ...]) -> Op:
     )
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "bodies"]
     defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
-    attributes = tuple(p.name for p in keywords)
-    doc = inspect.getdoc(rule) or ""
-    return Op(rule.__name__, rule, operands, attributes, defaults, results, doc)
+    return Op(
+        name=rule.__name__,
+        rule=rule,
+        parameters=operands,
+        attributes=tuple(p.name for p in keywords),
+        defaults=defaults,
+        results=results,
+        updates=updates,
+        stackable=frozenset(p.name for p in keywords if "Stacked" in str(p.annotation)),
+        doc=inspect.getdoc(rule) or "",
+    )

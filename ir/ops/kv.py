@@ -20,7 +20,7 @@ from inferflux.ir.quantised import QuantisedRows, WeightRows
 from inferflux.ir.types import F16, F32, TensorType
 
 
-@gives("keys")
+@gives("keys", updates={"keys": "pages"})
 def append_keys(
     pages: TensorType,
     x: TensorType,
@@ -45,7 +45,7 @@ def _(pages: Array, x: Array, slots: Array, *, layer: int, head_dim: int) -> Arr
     return written
 
 
-@gives("values")
+@gives("values", updates={"values": "pages"})
 def append_values(
     pages: TensorType,
     x: TensorType,
@@ -70,7 +70,7 @@ def _(pages: Array, x: Array, slots: Array, *, layer: int, head_dim: int) -> Arr
     return written
 
 
-@gives("q", "keys", "values")
+@gives("q", "keys", "values", updates={"keys": "keys", "values": "values"})
 def qkv_rope_append(
     xq: TensorType,
     xk: TensorType,
@@ -161,5 +161,6 @@ def require_pages(
     wanted = (num_kv_heads, head_dim)
     require(heads == wanted, f"pages {pages} hold (heads, head_dim) {heads}, not {wanted}")
     num_layers = pages.shape[1]
+    require(isinstance(layer, int | Stacked), f"layer {layer} is not a number")
     if isinstance(layer, int) and isinstance(num_layers, int):
         require(0 <= layer < num_layers, f"layer {layer} is not in pages {pages}")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 from inferflux.ir.graph import Attr, Graph, Node, Value, op, require
+from inferflux.ir.interpret import evaluate
 from inferflux.ir.types import TensorType
+
+T = TypeVar("T")
 
 
 @op
@@ -50,6 +55,24 @@ def repeat(
     return carried
 
 
+@repeat.meaning
+def _(
+    *operands: Any,
+    kinds: tuple[int, ...],
+    bodies: tuple[Graph, ...],
+    **stacked: tuple[Attr, ...],
+) -> tuple[Any, ...] | Any:
+    num_carried, num_inputs = len(bodies[0].outputs), len(bodies[0].inputs)
+    carried, invariants = operands[:num_carried], operands[num_carried:num_inputs]
+    weights = _by_kind(operands[num_inputs:], bodies)
+    for layer, kind in enumerate(kinds):
+        index = kinds[:layer].count(kind)
+        own = [weight[index] for weight in weights[kind]]
+        numbers = {name: values[layer] for name, values in stacked.items()}
+        carried = evaluate(bodies[kind], (*carried, *invariants), own, numbers)
+    return carried if num_carried > 1 else carried[0]
+
+
 @dataclass(frozen=True, slots=True)
 class RepeatParts:
     """The operands of a ``repeat``, by what they are."""
@@ -62,13 +85,8 @@ class RepeatParts:
 def parts(node: Node) -> RepeatParts:
     """Take the operands of a ``repeat`` apart."""
     num_carried, num_inputs = len(node.bodies[0].outputs), len(node.bodies[0].inputs)
-    weights: list[tuple[Value, ...]] = []
-    at = num_inputs
-    for body in node.bodies:
-        weights.append(node.inputs[at : at + len(body.weights)])
-        at += len(body.weights)
     carried, invariants = node.inputs[:num_carried], node.inputs[num_carried:num_inputs]
-    return RepeatParts(carried, invariants, tuple(weights))
+    return RepeatParts(carried, invariants, _by_kind(node.inputs[num_inputs:], node.bodies))
 
 
 def layer_kinds(node: Node) -> tuple[int, ...]:
@@ -85,6 +103,12 @@ def stacked_attributes(node: Node) -> dict[str, tuple[Attr, ...]]:
         for name, values in node.attrs.items()
         if name != "kinds" and isinstance(values, tuple)
     }
+
+
+def _by_kind(weights: Sequence[T], bodies: Sequence[Graph]) -> tuple[tuple[T, ...], ...]:
+    """Stacked weights, split at the bodies they belong to."""
+    rest = iter(weights)
+    return tuple(tuple(islice(rest, len(body.weights))) for body in bodies)
 
 
 def _operands(bodies: Sequence[Graph], kinds: tuple[int, ...]) -> tuple[TensorType, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from inferflux.ir.graph import gives, require
+import numpy as np
+
+from inferflux.ir.graph import Array, gives, require
 from inferflux.ir.ops.checks import require_f32, require_i32, require_rows, require_same_length
+from inferflux.ir.ops.philox import uniform
 from inferflux.ir.types import F32, I32, U64, TensorType
 
 MAX_LOGPROBS = 20  # alternatives a row can report
@@ -24,10 +27,14 @@ def sample(
 ) -> tuple[TensorType, TensorType, TensorType, TensorType]:
     """One token a row, its log-probability, and the best alternatives with theirs, best first.
 
-    temperature 0: argmax.  Else probs = softmax(logits / temperature), cut by top_k, then top_p,
-    then min_p; the first token, in index order, whose running sum of kept probs exceeds
-    u * (their sum), u from (seed, position).  forced < V: that token, whatever its probability.
-    Log-probabilities are those of the model: temperature 1, nothing cut.
+    temperature 0: argmax.  Else, with probs = softmax(logits / temperature):
+      top_k keeps the k most probable; top_p of them the fewest, most probable first, whose mass
+      reaches top_p, and at least one; min_p of those all with prob >= min_p * max(probs);
+      then the first token, in index order, whose running sum of kept probs exceeds u * their sum,
+      u = uniform(seed, position).
+    Equal ones go by index, the lowest first.  forced < V: that token, whatever its probability.
+    Log-probabilities are the model's: temperature 1, nothing cut.  Alternatives beyond a row's
+    num_logprobs are (0, 0).
     f32[R, V], f32[R], i32[R], f32[R], f32[R], u64[R], i32[R], i32[R], i32[R], i32[T]
     -> i32[R], f32[R], i32[R, 20], f32[R, 20]
     """
@@ -54,3 +61,65 @@ def sample(
         TensorType(I32, (num_rows, MAX_LOGPROBS)),
         TensorType(F32, (num_rows, MAX_LOGPROBS)),
     )
+
+
+@sample.meaning
+def _(
+    logits: Array,
+    temperature: Array,
+    top_k: Array,
+    top_p: Array,
+    min_p: Array,
+    seeds: Array,
+    forced: Array,
+    num_logprobs: Array,
+    rows: Array,
+    positions: Array,
+) -> tuple[Array, Array, Array, Array]:
+    drawn = uniform(seeds, positions[rows])
+    tokens = np.array(
+        [
+            force if force < logits.shape[1] else _choose(row, *parameters)
+            for row, force, *parameters in zip(
+                logits, forced, temperature, top_k, top_p, min_p, drawn, strict=True
+            )
+        ],
+        np.int32,
+    )
+    logprobs = log_softmax(logits)
+    top_tokens = np.zeros((len(logits), MAX_LOGPROBS), np.int32)
+    top_logprobs = np.zeros((len(logits), MAX_LOGPROBS), np.float32)
+    for row, count in enumerate(np.clip(num_logprobs, 0, min(MAX_LOGPROBS, logits.shape[1]))):
+        best = _falling(logits[row])[:count]
+        top_tokens[row, :count] = best
+        top_logprobs[row, :count] = logprobs[row, best]
+    return tokens, logprobs[np.arange(len(tokens)), tokens], top_tokens, top_logprobs
+
+
+def log_softmax(logits: Array) -> Array:
+    """Along the last dimension, in float32."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _choose(
+    logits: Array, temperature: float, top_k: int, top_p: float, min_p: float, drawn: float
+) -> int:
+    """One row's token, unless it is forced.  (V,) -> index"""
+    if temperature == 0:
+        return int(logits.argmax())
+    order = _falling(logits)
+    probs = np.exp(log_softmax(logits / np.float32(temperature)))
+    kept = order[: max(1, top_k)]
+    reached = np.cumsum(probs[kept], dtype=np.float32) >= top_p
+    if reached.any():
+        kept = kept[: int(reached.argmax()) + 1]
+    kept = np.sort(kept[probs[kept] >= min_p * probs[order[0]]])
+    running = np.cumsum(probs[kept], dtype=np.float32)
+    chosen = np.searchsorted(running, np.float32(drawn) * running[-1], side="right")
+    return int(kept[min(int(chosen), len(kept) - 1)])
+
+
+def _falling(logits: Array) -> Array:
+    """Indices from the largest logit to the smallest; equal ones by index."""
+    return np.argsort(-logits, kind="stable")

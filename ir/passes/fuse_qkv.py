@@ -1,0 +1,82 @@
+"""The three projections of an attention, their rotation, and the append become one node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferflux.ir import ops
+from inferflux.ir.graph import Attr, Graph, Node, Value
+from inferflux.ir.passes.config import PassConfig
+from inferflux.ir.rewrite import Replacement, Uses, apply, rewrites
+
+
+def fuse_qkv(graph: Graph, config: PassConfig) -> Graph:
+    return apply(graph, (project_rotate_append,))
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A product, rotated or not: its operands, and how it is rotated."""
+
+    x: Value
+    weight: Value
+    rotation: tuple[Value, Value, Attr, Attr] | None  # positions, table, head_dim, pairs
+
+
+@rewrites(ops.attention)
+def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
+    """q = rope(linear), keys = append_keys(rope(linear)), values = append_values(linear)
+    ->  q, keys, values = qkv_rope_append(...)
+
+    Legal: that is its definition, given one slot, layer and rotation for all; nothing else reads
+    the projections.  The appended pages keep their other readers.
+    """
+    q, keys, values = attention.inputs[:3]
+    query = _projection(q, uses)
+    match keys, values:
+        case (
+            Value(op=ops.append_keys, args=(key_pages, k, key_slots)),
+            Value(op=ops.append_values, args=(value_pages, v, slots)),
+        ):
+            key, value = _projection(k, uses), _projection(v, uses)
+        case _:
+            return None
+    if not query or not key or not value or not query.rotation or value.rotation:
+        return None
+    if query.rotation != key.rotation or key_slots is not slots:
+        return None
+    if _place(keys) != _place(values):
+        return None
+    positions, table, head_dim, pairs = query.rotation
+    fused = ops.qkv_rope_append(
+        *(query.x, key.x, value.x),
+        *(query.weight, key.weight, value.weight),
+        *(table, positions, slots, key_pages, value_pages),
+        layer=_place(keys)[0],
+        head_dim=head_dim,
+        pairs=pairs,
+    )
+    return dict(zip((q, keys, values), fused, strict=True))
+
+
+def _projection(value: Value, uses: Uses) -> Projection | None:
+    """``value`` as a projection nothing else reads, or None if it is not one."""
+    match value:
+        case _ if uses[value] > 1:
+            return None
+        case Value(op=ops.linear, args=(x, weight)):
+            return Projection(x, weight, None)
+        case Value(
+            op=ops.rope,
+            args=(Value(op=ops.linear, args=(x, weight)) as product, positions, table),
+            producer=Node(attrs=attrs),
+        ) if uses[product] == 1:
+            return Projection(x, weight, (positions, table, attrs["head_dim"], attrs["pairs"]))
+        case _:
+            return None
+
+
+def _place(appended: Value) -> tuple[Attr, Attr]:
+    assert appended.producer, "appended pages are made by a node"
+    attrs = appended.producer.attrs
+    return attrs["layer"], attrs["head_dim"]
