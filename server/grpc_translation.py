@@ -1,0 +1,125 @@
+"""Messages of `inferflux.v1` to what the service takes, and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from inferflux.server.calls import (
+    Call,
+    Chunk,
+    Conversation,
+    InvalidField,
+    Message,
+    Prompt,
+    Sampling,
+    Text,
+    Token,
+    Tokens,
+    Usage,
+    check_stops,
+)
+from inferflux.server.limits import LIMITS
+from inferflux.server.proto import inferflux_pb2 as pb
+
+_FINISH_REASONS: Final = {
+    None: pb.FINISH_REASON_UNSPECIFIED,
+    "stop": pb.FINISH_REASON_STOP,
+    "length": pb.FINISH_REASON_LENGTH,
+}
+
+
+def generate_call(request: pb.GenerateRequest, timeout_seconds: float) -> Call:
+    return Call(
+        model=request.model,
+        prompts=(_prompt(request),),
+        sampling=_sampling(request.sampling),
+        echo=request.echo,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def chat_call(request: pb.ChatRequest, timeout_seconds: float) -> Call:
+    if not 1 <= len(request.messages) <= LIMITS.messages:
+        raise InvalidField(
+            "messages", f"messages: {len(request.messages)} given; send 1 to {LIMITS.messages}"
+        )
+    turns = tuple(Message(message.role, message.content) for message in request.messages)
+    return Call(
+        model=request.model,
+        prompts=(Conversation(turns),),
+        sampling=_sampling(request.sampling),
+        id_prefix="chatcmpl-",
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def refuse_unknown_fields(message: ProtoMessage) -> None:
+    """A field this server does not know would be dropped in silence: refuse it by its number."""
+    for unknown in UnknownFieldSet(message):
+        name = message.DESCRIPTOR.name
+        raise InvalidField(
+            name, f"{name}: field {unknown.field_number} is not known to this server"
+        )
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else (value,):
+                refuse_unknown_fields(part)
+
+
+def response(call_id: str, chunk: Chunk, *, has_logprobs: bool) -> pb.GenerateResponse:
+    return pb.GenerateResponse(
+        id=call_id,
+        index=chunk.index,
+        token_ids=[token.id for token in chunk.tokens],
+        text=chunk.text,
+        logprobs=[_logprob(token) for token in chunk.tokens] if has_logprobs else (),
+        finish_reason=_FINISH_REASONS[chunk.finish_reason],
+    )
+
+
+def usage(tokens: Usage) -> pb.Usage:
+    return pb.Usage(prompt_tokens=tokens.prompt_tokens, completion_tokens=tokens.completion_tokens)
+
+
+def _prompt(request: pb.GenerateRequest) -> Prompt:
+    match request.WhichOneof("prompt"):
+        case "text":
+            return Text(request.text)
+        case "tokens":
+            return Tokens(list(request.tokens.ids))
+        case _:
+            raise InvalidField("prompt", "prompt: set text or tokens")
+
+
+def _sampling(sampling: pb.Sampling) -> Sampling:
+    """The fields that are set, checked against the same types as JSON's."""
+    fields = {field.name: value for field, value in sampling.ListFields()}
+    for name, value in fields.items():
+        _check_float(name, value)
+    fields["stop"] = list(sampling.stop)
+    try:
+        checked = msgspec.convert(fields, Sampling)
+    except msgspec.ValidationError as error:
+        raise InvalidField("sampling", f"sampling: {error}") from error
+    check_stops(checked.stop)
+    return checked
+
+
+def _check_float(name: str, value: object) -> None:
+    if name in ("presence_penalty", "frequency_penalty"):  # listed only where they are not 0
+        raise InvalidField(name, f"{name}: not supported; accepted is 0")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidField(name, f"{name}: {value} is not a finite number")
+
+
+def _logprob(token: Token) -> pb.TokenLogprob:
+    top = [
+        pb.TopLogprob(token_id=other.id, text=other.text, logprob=other.logprob)
+        for other in token.top
+    ]
+    return pb.TokenLogprob(text=token.text, logprob=token.logprob, top=top)

@@ -1,0 +1,237 @@
+"""A real server on free ports, in front of an engine that plays a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import grpc.aio
+import httpx
+import openai
+import pytest
+
+from inferflux.codegen.artifact.compiled import ModelFacts, TokenizerFacts
+from inferflux.engine.errors import QueueFull
+from inferflux.engine.messages import (
+    EngineStats,
+    FinishReason,
+    Hello,
+    Request,
+    TokenLogprobs,
+    TokenOutput,
+)
+from inferflux.errors import InferFluxError
+from inferflux.server.doors import Address, Doors
+from inferflux.server.model import ServedModel
+from inferflux.server.service import GenerationService
+from inferflux.server.telemetry import Telemetry
+
+CONTEXT = 128
+EOS = 2
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+BYTES = tuple(map(chr, (*PRINTABLE, *range(0x100, 0x100 + 256 - len(PRINTABLE)))))
+MERGES = ("h e", "l l", "he ll", "hell o", "Ġ w")
+CHATML = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
+    " + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+Step = TokenOutput | InferFluxError | asyncio.Event  # an event is waited for
+
+
+@dataclass
+class FakeEngine:
+    """An EngineClient whose sequences say what they are told to; one token a step."""
+
+    model: ServedModel
+    max_open: int = 64
+    is_ready: bool = True
+    script: Callable[[Request], Sequence[Step]] | None = None
+    requests: list[Request] = field(default_factory=list)
+    aborted: list[str] = field(default_factory=list)
+    open: set[str] = field(default_factory=set)
+    all_freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _says: list[int] = field(default_factory=list)
+
+    @property
+    def stats(self) -> EngineStats:
+        num_free = 100 - len(self.open)
+        return EngineStats(len(self.open), num_waiting=0, free_pages=num_free, total_pages=100)
+
+    @property
+    def hello(self) -> Hello:
+        return Hello(1, "0" * 64, "cpu:portable", CONTEXT, 16, self.stats)
+
+    def says(self, text: str, *, ends: bool = True) -> None:
+        """Every sequence says ``text``; then a stop token, unless it goes on for ever."""
+        self._says = self.model.tokenizer.encode(text, special=False) + [EOS] * ends
+
+    def plays(self, *steps: Callable[[str], Step]) -> None:
+        """Every sequence plays these steps, each made for its request id."""
+        self.script = lambda request: [step(request.request_id) for step in steps]
+
+    def submit(self, request: Request) -> FakeStream:
+        if len(self.open) >= self.max_open:
+            raise QueueFull(f"{self.max_open} requests are open")
+        self.requests.append(request)
+        self.open.add(request.request_id)
+        self.all_freed.clear()
+        steps = self.script(request) if self.script else self._speech(request)
+        return FakeStream(self, request.request_id, steps)
+
+    def abort(self, request_id: str) -> None:
+        if request_id in self.open:
+            self.aborted.append(request_id)
+            self.free(request_id)
+
+    def free(self, request_id: str) -> None:
+        self.open.discard(request_id)
+        if not self.open:
+            self.all_freed.set()
+
+    async def drain(self, timeout: float) -> bool:
+        return not self.open
+
+    async def close(self) -> None:
+        self.is_ready = False
+
+    def _speech(self, request: Request) -> list[Step]:
+        steps: list[Step] = []
+        if request.prompt_logprobs is not None:
+            scores = [self._score(token, request.prompt_logprobs) for token in request.prompt[1:]]
+            steps.append(TokenOutput(request.request_id, [], prompt_logprobs=scores))
+        for token in self._says[: request.max_tokens]:
+            num_logprobs = request.sampling.logprobs
+            scores = None if num_logprobs is None else [self._score(token, num_logprobs)]
+            steps.append(TokenOutput(request.request_id, [token], logprobs=scores))
+        is_stop = len(self._says) <= request.max_tokens and EOS in self._says
+        reason = FinishReason.STOP if is_stop else FinishReason.LENGTH
+        return [*steps, TokenOutput(request.request_id, [], finish_reason=reason)]
+
+    def _score(self, token: int, num_top: int) -> TokenLogprobs:
+        top = [(token + other) % 256 + 3 for other in range(num_top)]
+        return TokenLogprobs(token, -token / 8, top, [-other / 4 for other in range(num_top)])
+
+
+@dataclass
+class FakeStream:
+    engine: FakeEngine
+    request_id: str
+    steps: Sequence[Step]
+    _position: int = 0
+
+    def __aiter__(self) -> FakeStream:
+        return self
+
+    async def __anext__(self) -> TokenOutput:
+        if self._position == len(self.steps):
+            raise StopAsyncIteration
+        step = self.steps[self._position]
+        self._position += 1
+        await asyncio.sleep(0)
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+            return await self.__anext__()
+        if isinstance(step, InferFluxError):
+            self.engine.free(self.request_id)
+            raise step
+        if step.finish_reason is not None:
+            self.engine.free(self.request_id)
+        return step
+
+    async def aclose(self) -> None:
+        self.engine.abort(self.request_id)
+
+
+@dataclass
+class Served:
+    """A running server and how to reach it."""
+
+    service: GenerationService
+    engine: FakeEngine
+    telemetry: Telemetry
+    http: Address
+    grpc: Address
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.http}"
+
+
+@pytest.fixture(scope="session")
+def tokenizer_facts() -> TokenizerFacts:
+    merged = tuple(merge.replace(" ", "") for merge in MERGES)
+    tokens = (*SPECIAL, *BYTES, *merged)
+    return TokenizerFacts(
+        kind="bpe",
+        pre="smollm",
+        tokens=tokens,
+        token_types=(3,) * len(SPECIAL) + (1,) * (len(tokens) - len(SPECIAL)),
+        merges=MERGES,
+        bos_token_id=1,
+        eos_token_ids=(EOS,),
+        pad_token_id=EOS,
+        unknown_token_id=0,
+        add_bos=False,
+        add_space_prefix=False,
+        chat_template=CHATML,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer_facts: TokenizerFacts) -> Iterator[ServedModel]:
+    facts = ModelFacts(
+        name="tiny",
+        architecture="llama",
+        vocab_size=len(tokenizer_facts.tokens),
+        context_length=CONTEXT,
+        num_layers=2,
+        hidden_size=64,
+        source_digest="0" * 64,
+        source_types={"f32": 1},
+    )
+    served = ServedModel.of(facts, tokenizer_facts, digest="1" * 64, name="served")
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def engine(model: ServedModel) -> FakeEngine:
+    fake = FakeEngine(model)
+    fake.says("hello world")
+    return fake
+
+
+@pytest.fixture
+async def server(engine: FakeEngine) -> AsyncIterator[Served]:
+    service = GenerationService(engine.model, engine)
+    telemetry = Telemetry(lambda: engine.stats)
+    doors = Doors(service, telemetry)
+    http, grpc_address = await doors.open(Address("127.0.0.1", 0), Address("127.0.0.1", 0))
+    yield Served(service, engine, telemetry, http, grpc_address)
+    await doors.close()
+    service.close()
+
+
+@pytest.fixture
+async def client(server: Served) -> AsyncIterator[openai.AsyncOpenAI]:
+    """The official client, as a user would make it."""
+    async with openai.AsyncOpenAI(
+        base_url=f"{server.url}/v1", api_key="none", max_retries=0
+    ) as official:
+        yield official
+
+
+@pytest.fixture
+async def http(server: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as plain:
+        yield plain
+
+
+@pytest.fixture
+async def channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(str(server.grpc)) as opened:
+        yield opened
