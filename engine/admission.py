@@ -10,6 +10,7 @@ from inferflux.engine.errors import ContextLengthExceeded, RequestRejected
 from inferflux.engine.messages import MAX_LOGPROBS, Request, SamplingParams
 from inferflux.engine.pages import pages_for
 
+MAX_ID_LENGTH = 256
 MAX_STOP_TOKENS = 128
 MAX_SEED = (1 << 64) - 1
 
@@ -25,11 +26,9 @@ class Limits:
 
 def admit(request: Request, limits: Limits) -> int:
     """The length at which the request's sequence is full.  Raises what is wrong with it."""
-    _check_numbers(request)
-    _check_sampling(request.sampling)
+    check_request(request, limits.context_length)
     _check_tokens("prompt", request.prompt, limits.vocab_size)
     _check_tokens("stop_token_ids", request.stop_token_ids, limits.vocab_size)
-    check_context(request, limits.context_length)
     max_length = min(len(request.prompt) + request.max_tokens, limits.context_length)
     if max_length > limits.capacity:
         raise RequestRejected(
@@ -38,6 +37,16 @@ def admit(request: Request, limits: Limits) -> int:
             " ask for fewer tokens or give the engine more kv_bytes"
         )
     return max_length
+
+
+def check_request(request: Request, context_length: int) -> None:
+    """Raise what is wrong with a request on any engine whose model has this context.
+
+    Clients check it too, so that a caller hears at once and no frame grows without bound.
+    """
+    _check_numbers(request)
+    _check_sampling(request.sampling)
+    _check_context(request, context_length)
 
 
 def check_scored(ids: Sequence[int], chunk: int, limits: Limits) -> None:
@@ -49,17 +58,9 @@ def check_scored(ids: Sequence[int], chunk: int, limits: Limits) -> None:
     _check_tokens("ids", ids, limits.vocab_size)
 
 
-def check_context(request: Request, context_length: int) -> None:
-    """Raise ContextLengthExceeded unless the prompt, and a token if one is asked, fits."""
-    least = len(request.prompt) + min(request.max_tokens, 1)
-    if least > context_length:
-        raise ContextLengthExceeded(
-            f"the prompt has {len(request.prompt)} tokens and the model's context {context_length}:"
-            " shorten the prompt"
-        )
-
-
 def _check_numbers(request: Request) -> None:
+    length = len(request.request_id)
+    _check(length <= MAX_ID_LENGTH, "the length of request_id", length, f"at most {MAX_ID_LENGTH}")
     if not request.prompt:
         raise RequestRejected("the prompt is empty: give at least one token")
     _check(request.max_tokens >= 0, "max_tokens", request.max_tokens, "at least 0")
@@ -82,6 +83,16 @@ def _check_sampling(sampling: SamplingParams) -> None:
     _check(0 <= sampling.min_p <= 1, "min_p", sampling.min_p, "from 0 to 1")
     _check(0 <= seed <= MAX_SEED, "seed", seed, "from 0 to 2**64 - 1")
     _check_logprobs("logprobs", sampling.logprobs)
+
+
+def _check_context(request: Request, context_length: int) -> None:
+    """Raise ContextLengthExceeded unless the prompt, and a token if one is asked, fits."""
+    least = len(request.prompt) + min(request.max_tokens, 1)
+    if least > context_length:
+        raise ContextLengthExceeded(
+            f"the prompt has {len(request.prompt)} tokens and the model's context {context_length}:"
+            " shorten the prompt"
+        )
 
 
 def _check_logprobs(name: str, count: int | None) -> None:

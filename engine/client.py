@@ -83,7 +83,6 @@ class InProcessClient(StreamingClient):
 
     async def close(self) -> None:
         """Stop the thread after its current step.  Requests that are still open fail."""
-        self._is_closing = True
         self._send(Command("shutdown"))
         await asyncio.to_thread(self._thread.join)
         self._go_down("the engine is closed")

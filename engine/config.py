@@ -19,6 +19,7 @@ class EngineConfig:
     max_sequences: int = 32  # that run at once
     max_waiting: int = 128  # requests that may be open beyond those
     chunk_tokens: int = 256  # of one step: decodes first, the rest is for prompts
+    record_dir: Path | None = None  # where it is kept which artifacts were verified whole
 
     def __post_init__(self) -> None:
         for name in ("kv_bytes", "max_sequences", "chunk_tokens"):

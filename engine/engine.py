@@ -11,6 +11,7 @@ from inferflux.engine.admission import Limits, check_scored
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.draft import Drafter, NoDraft
 from inferflux.engine.errors import EngineFailed
+from inferflux.engine.inputs import step_inputs
 from inferflux.engine.lanes import LaneTable
 from inferflux.engine.messages import (
     PROTOCOL_VERSION,
@@ -20,7 +21,6 @@ from inferflux.engine.messages import (
     TokenOutput,
 )
 from inferflux.engine.pages import PagedKVCache
-from inferflux.engine.plan import step_inputs
 from inferflux.engine.scheduler import Scheduler
 from inferflux.engine.step import Array, Runner
 from inferflux.errors import InferFluxError, InvalidArgument
@@ -108,7 +108,7 @@ class Engine:
         """
         plan = self._scheduler.schedule()  # host: choose sequences, reserve their KV pages
         if plan is None:
-            return self._scheduler.take_settled()
+            return self._scheduler.take_ended()
         drafts = self._drafter.propose(plan)
         inputs = step_inputs(plan, drafts, self._lanes)
         self._num_steps += 1

@@ -18,7 +18,7 @@ _MIN_LOGIT_ROWS = 64  # a step of prompt logprobs has at most so many rows, or o
 
 def load(config: EngineConfig) -> Engine:
     """Open, verify and warm an artifact.  Its weights are mapped, not copied."""
-    artifact = artifacts.load(config.artifact)
+    artifact = artifacts.load(config.artifact, config.record_dir)
     target = artifacts.require_target(artifact, config.target, artifacts.machine_features())
     num_pages = divide(config.kv_bytes, target.kv_groups)
     if not all(num_pages):

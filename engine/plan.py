@@ -1,16 +1,10 @@
-"""Plan: what one step runs, fixed once scheduled, and the device's inputs for it."""
+"""Plan: what one step runs, fixed once scheduled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from inferflux.codegen.artifact.compiled import PAGE_SIZE
-from inferflux.engine.lanes import LaneTable, rows_of
-from inferflux.engine.pages import pages_for
 from inferflux.engine.sequence import Sequence
-from inferflux.engine.step import Array, SamplingRows, StepInputs
 
 Drafts = tuple[tuple[int, ...], ...]  # guessed tokens per sequence of a plan, in its order
 
@@ -24,64 +18,36 @@ class Plan:
     num_rows: tuple[int, ...]
 
 
-def step_inputs(plan: Plan, drafts: Drafts, table: LaneTable) -> StepInputs:
-    """Gather a plan's tokens, slots, page tables and sampling rows from the lane table.
+class PlanBuilder:
+    """Fills a plan, within so many tokens and so many rows of logits."""
 
-    A dozen NumPy calls on arrays of T, R or B, whatever the mix of prefill and decode: this runs
-    between two steps, while the device idles.
-    """
-    assert not any(drafts), "no runner verifies drafts: StepInputs has no place for them"
-    lanes = np.array([sequence.lane for sequence in plan.sequences], np.int32)
-    computed = np.array([sequence.num_computed_tokens for sequence in plan.sequences], np.int32)
-    counts = np.array(plan.num_tokens, np.int32)
-    starts = np.zeros(len(lanes) + 1, np.int32)
-    np.cumsum(counts, out=starts[1:])
+    def __init__(self, max_tokens: int, max_rows: int) -> None:
+        self._tokens_left = max_tokens
+        self._rows_left = max_rows
+        self._sequences: list[Sequence] = []
+        self._num_tokens: list[int] = []
+        self._num_rows: list[int] = []
 
-    lane_of_token = np.repeat(lanes, counts)  # (T,)
-    positions = np.arange(starts[-1], dtype=np.int32)
-    positions += np.repeat(computed - starts[:-1], counts)
-    logit_rows = _logit_rows(np.array(plan.num_rows, np.int32), starts[1:])
-    max_pages = pages_for(int((computed + counts).max()))
-    return StepInputs(
-        tokens=table.tokens[lane_of_token, positions],
-        positions=positions,
-        sequence_starts=starts,
-        slot_mapping=tuple(
-            slots_of(pages[lane_of_token, positions // PAGE_SIZE], positions)
-            for pages in table.page_tables
-        ),
-        page_tables=tuple(rows_of(pages, lanes, max_pages) for pages in table.page_tables),
-        logit_rows=logit_rows,
-        sampling=_sampling_rows(table, lane_of_token[logit_rows], positions[logit_rows]),
-    )
+    def add_decode(self, sequence: Sequence) -> None:
+        self._add(sequence, 1, 1)
 
+    def add_chunk(self, sequence: Sequence) -> None:
+        """As much of a prompt as there is room for, which may be nothing."""
+        num_tokens = min(sequence.num_uncomputed_tokens, self._tokens_left)
+        if sequence.wants_prompt_logprobs:
+            num_tokens = num_rows = min(num_tokens, self._rows_left)
+        else:
+            is_last = num_tokens == sequence.num_uncomputed_tokens
+            num_rows = int(is_last and sequence.wants_tokens)
+        if num_tokens and num_rows <= self._rows_left:
+            self._add(sequence, num_tokens, num_rows)
 
-def slots_of(pages: Array, positions: Array) -> Array:
-    """Where each token's K and V go.  (T,) physical pages, (T,) -> (T,)"""
-    slots: Array = pages * PAGE_SIZE + positions % PAGE_SIZE
-    return slots
+    def build(self) -> Plan:
+        return Plan(tuple(self._sequences), tuple(self._num_tokens), tuple(self._num_rows))
 
-
-def _logit_rows(num_rows: Array, ends: Array) -> Array:
-    """The last ``num_rows[b]`` tokens before ``ends[b]``, for every b.  (B,), (B,) -> (R,)"""
-    row_ends = np.cumsum(num_rows, dtype=np.int32)
-    rows: Array = np.arange(row_ends[-1], dtype=np.int32)
-    rows += np.repeat(ends - row_ends, num_rows)
-    return rows
-
-
-def _sampling_rows(table: LaneTable, lanes: Array, positions: Array) -> SamplingRows:
-    """A row whose successor is in the prompt is forced to it; the others sample.  (R,), (R,)"""
-    successors = positions + 1
-    in_prompt = successors < table.num_prompt_tokens[lanes]
-    prompt_tokens = table.tokens[lanes, successors]
-    alternatives = (table.num_prompt_logprobs[lanes], table.num_logprobs[lanes])
-    return SamplingRows(
-        temperature=table.temperature[lanes],
-        top_k=table.top_k[lanes],
-        top_p=table.top_p[lanes],
-        min_p=table.min_p[lanes],
-        seed=table.seed[lanes],
-        forced=np.where(in_prompt, prompt_tokens, np.int32(table.vocab_size)),
-        num_logprobs=np.where(in_prompt, *alternatives),
-    )
+    def _add(self, sequence: Sequence, num_tokens: int, num_rows: int) -> None:
+        self._tokens_left -= num_tokens
+        self._rows_left -= num_rows
+        self._sequences.append(sequence)
+        self._num_tokens.append(num_tokens)
+        self._num_rows.append(num_rows)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from inferflux.engine.child import Child, ChildEnded, spawn
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.errors import EngineFailed, FrameError
-from inferflux.engine.messages import Downward, Failure, Hello, StepFrame
+from inferflux.engine.messages import PROTOCOL_VERSION, Downward, Failure, Hello, StepFrame
 from inferflux.engine.streaming_client import StreamingClient
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,6 @@ class EngineProcess(StreamingClient):
 
     async def close(self) -> None:
         """End the process, by force after the time of grace.  Open requests fail."""
-        self._is_closing = True
         if self._supervisor is not None:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,8 +99,11 @@ class EngineProcess(StreamingClient):
 
     async def _live(self, came_up: asyncio.Future[None]) -> str:
         """One life of an engine process; gives the reason of its end."""
+        try:
+            child = self._child = await spawn(self._config, self._loader)
+        except OSError as error:
+            return f"no process can be started: {error}"
         reason = "the engine is closed"
-        child = self._child = await spawn(self._config, self._loader)
         try:
             reason = await self._serve(child, came_up)
         finally:
@@ -117,6 +119,8 @@ class EngineProcess(StreamingClient):
                 match await child.receive():
                     case StepFrame() as frame:
                         self._receive(frame)
+                    case Hello(protocol=protocol) if protocol != PROTOCOL_VERSION:
+                        return f"the engine speaks protocol {protocol}, not {PROTOCOL_VERSION}"
                     case Hello() as hello:
                         self._come_up(hello)
                         _settle(came_up)

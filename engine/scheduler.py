@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from inferflux.engine.admission import Limits, admit
@@ -12,7 +11,7 @@ from inferflux.engine.lanes import LaneTable
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 from inferflux.engine.outputs import StepRows, refusal
 from inferflux.engine.pages import PagedKVCache
-from inferflux.engine.plan import Plan
+from inferflux.engine.plan import Plan, PlanBuilder
 from inferflux.engine.sequence import Sequence
 from inferflux.engine.step import StepOutputs
 from inferflux.errors import InferFluxError
@@ -45,7 +44,7 @@ class Scheduler:
         self._clock = clock
         self._running: dict[str, Sequence] = {}  # in the order of admission
         self._waiting: dict[str, Sequence] = {}  # in the order of arrival
-        self._settled: deque[TokenOutput] = deque()  # ended outside of a step
+        self._ended: dict[str, TokenOutput] = {}  # outside of a step, and nobody was told yet
 
     @property
     def num_running(self) -> int:
@@ -57,12 +56,12 @@ class Scheduler:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._running or self._waiting or self._settled)
+        return bool(self._running or self._waiting or self._ended)
 
     def add(self, request: Request) -> None:
         """Queue a request, or raise why it cannot be, and then nothing has changed."""
         request_id = request.request_id
-        if request_id in self._running or request_id in self._waiting:
+        if any(request_id in ids for ids in (self._running, self._waiting, self._ended)):
             raise RequestRejected(f"request id {request_id!r} is in use: ids must be unique")
         max_length = admit(request, self._limits)
         if len(self._running) + len(self._waiting) >= self._max_open:
@@ -74,15 +73,13 @@ class Scheduler:
         sequence = self._running.get(request_id) or self._waiting.get(request_id)
         if sequence is not None:
             self._end(sequence)
-            self._settled.append(
-                TokenOutput(request_id, tokens=[], finish_reason=FinishReason.ABORT)
-            )
+            self._ended[request_id] = TokenOutput(request_id, [], finish_reason=FinishReason.ABORT)
 
-    def take_settled(self) -> list[TokenOutput]:
+    def take_ended(self) -> list[TokenOutput]:
         """Endings that no step brought about, each handed out once."""
-        settled = list(self._settled)
-        self._settled.clear()
-        return settled
+        ended = list(self._ended.values())
+        self._ended.clear()
+        return ended
 
     def schedule(self) -> Plan | None:
         """Choose what the next step computes: every decode first, then prompts in chunks."""
@@ -90,19 +87,21 @@ class Scheduler:
         self._admit_waiting()
         if not self._running:
             return None
-        step = _StepBudget(self._chunk_tokens, self._max_logit_rows)
-        decoding = [sequence for sequence in self._running.values() if sequence.is_decoding]
-        prefilling = [sequence for sequence in self._running.values() if not sequence.is_decoding]
-        for sequence in decoding:
-            step.take_decode(sequence)
+        plan = PlanBuilder(self._chunk_tokens, self._max_logit_rows)
+        prefilling = []
+        for sequence in self._running.values():
+            if sequence.is_decoding:
+                plan.add_decode(sequence)
+            else:
+                prefilling.append(sequence)
         for sequence in prefilling:
-            step.take_chunk(sequence)
-        return step.plan()
+            plan.add_chunk(sequence)
+        return plan.build()
 
     def commit(self, plan: Plan, outputs: StepOutputs) -> list[TokenOutput]:
         """Write a step's tokens into its sequences, and end those that are complete."""
         step = StepRows(outputs)
-        settled = self.take_settled()
+        settled = self.take_ended()
         for sequence, num_tokens, num_rows in zip(
             plan.sequences, plan.num_tokens, plan.num_rows, strict=True
         ):
@@ -114,7 +113,7 @@ class Scheduler:
 
     def fail(self, plan: Plan, error: InferFluxError) -> list[TokenOutput]:
         """End every sequence of a step that the runner refused to compute."""
-        settled = self.take_settled()
+        settled = self.take_ended()
         for sequence in plan.sequences:
             self._end(sequence)
             settled.append(refusal(sequence.request, error))
@@ -177,38 +176,3 @@ class Scheduler:
         if token in sequence.stop_token_ids:
             return FinishReason.STOP
         return FinishReason.LENGTH if sequence.num_tokens >= sequence.max_length else None
-
-
-class _StepBudget:
-    """Fills one plan, within so many tokens and so many rows of logits."""
-
-    def __init__(self, max_tokens: int, max_rows: int) -> None:
-        self._tokens_left = max_tokens
-        self._rows_left = max_rows
-        self._sequences: list[Sequence] = []
-        self._num_tokens: list[int] = []
-        self._num_rows: list[int] = []
-
-    def take_decode(self, sequence: Sequence) -> None:
-        self._take(sequence, 1, 1)
-
-    def take_chunk(self, sequence: Sequence) -> None:
-        """As much of a prompt as there is room for, which may be nothing."""
-        num_tokens = min(sequence.num_uncomputed_tokens, self._tokens_left)
-        if sequence.wants_prompt_logprobs:
-            num_tokens = num_rows = min(num_tokens, self._rows_left)
-        else:
-            is_last = num_tokens == sequence.num_uncomputed_tokens
-            num_rows = int(is_last and sequence.wants_tokens)
-        if num_tokens and num_rows <= self._rows_left:
-            self._take(sequence, num_tokens, num_rows)
-
-    def plan(self) -> Plan:
-        return Plan(tuple(self._sequences), tuple(self._num_tokens), tuple(self._num_rows))
-
-    def _take(self, sequence: Sequence, num_tokens: int, num_rows: int) -> None:
-        self._tokens_left -= num_tokens
-        self._rows_left -= num_rows
-        self._sequences.append(sequence)
-        self._num_tokens.append(num_tokens)
-        self._num_rows.append(num_rows)

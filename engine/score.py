@@ -8,8 +8,8 @@ import numpy as np
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.errors import RequestRejected
+from inferflux.engine.inputs import slots_of
 from inferflux.engine.pages import PagedKVCache, Pages
-from inferflux.engine.plan import slots_of
 from inferflux.engine.step import Array, Runner, SamplingRows, StepInputs
 
 

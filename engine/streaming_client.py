@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from inferflux.engine.admission import check_context
+from inferflux.engine.admission import check_request
 from inferflux.engine.errors import EngineFailed
 from inferflux.engine.messages import (
     Abort,
@@ -26,14 +26,14 @@ class StreamingClient(ABC):
         self._streams = StreamTable()
         self._hello: Hello | None = None
         self._stats = EngineStats(num_running=0, num_waiting=0, free_pages=0, total_pages=0)
-        self._obstacle: str | None = "the engine has not started"  # None: ready
-        self._is_closing = False
+        self._down: str | None = "the engine has not started"  # why it is; None: it is up
+        self._is_draining = False
 
     @property
     def hello(self) -> Hello:
         """What the engine said of itself when it came up last."""
         if self._hello is None:
-            raise EngineFailed(f"{self._obstacle}: start it first")
+            raise EngineFailed(f"{self._down}: start it first")
         return self._hello
 
     @property
@@ -42,28 +42,25 @@ class StreamingClient(ABC):
 
     @property
     def is_ready(self) -> bool:
-        return self._obstacle is None
+        return self._down is None and not self._is_draining
 
     def submit(self, request: Request) -> RequestStream:
         """Start a request.  Raises at once what can be known here; the stream raises the rest."""
-        if self._obstacle is not None:
-            raise EngineFailed(f"{self._obstacle}: try again later")
-        check_context(request, self.hello.context_length)
+        if not self.is_ready:
+            raise EngineFailed(f"{self._down or 'the engine is draining'}: try again later")
+        check_request(request, self.hello.context_length)
         stream = self._streams.open(request, self._max_open, self._leave)
         self._send(request)
         return stream
 
     def abort(self, request_id: str) -> None:
         """End a request.  Its stream ends with ``abort``."""
-        if self._obstacle is None or self._is_closing:
-            self._send(Abort(request_id))
+        self._send(Abort(request_id))
 
     async def drain(self, timeout: float) -> bool:
         """Refuse new requests and wait for the open ones; False if some are still open."""
-        if self._obstacle is None:
-            self._send(Command("drain"))
-            self._obstacle = "the engine is draining"
-        self._is_closing = True
+        self._is_draining = True
+        self._send(Command("drain"))
         return await self._streams.wait_idle(timeout)
 
     @abstractmethod
@@ -72,16 +69,16 @@ class StreamingClient(ABC):
 
     @abstractmethod
     def _send(self, message: Downward) -> None:
-        """Hand a message to the engine, without waiting."""
+        """Hand a message to the engine, without waiting.  One that is down needs none."""
 
     def _come_up(self, hello: Hello) -> None:
         self._hello = hello
         self._stats = hello.stats
-        self._obstacle = None
+        self._down = None
 
     def _go_down(self, reason: str) -> None:
         """End every open request: its tokens are lost, the request may be sent again."""
-        self._obstacle = reason
+        self._down = reason
         self._streams.fail(EngineFailed(reason))
 
     def _receive(self, frame: StepFrame) -> None:
@@ -89,6 +86,6 @@ class StreamingClient(ABC):
         self._streams.deliver(frame.outputs)
 
     def _leave(self, request_id: str) -> None:
-        """The consumer of a stream is gone: nobody waits for what the engine still makes."""
-        if self._streams.forget(request_id):
+        """The consumer of a stream is gone: the engine shall not work for nobody."""
+        if request_id in self._streams:
             self.abort(request_id)

@@ -28,7 +28,9 @@ class RequestStream:
         self._items: asyncio.Queue[TokenOutput | InferFluxError] = asyncio.Queue(bound)
 
     def put(self, item: TokenOutput | InferFluxError) -> None:
-        self._items.put_nowait(item)
+        """Take in what comes next.  Nobody waits for what comes after closing."""
+        if not self._is_over:
+            self._items.put_nowait(item)
 
     def __aiter__(self) -> RequestStream:
         return self
@@ -53,7 +55,10 @@ class RequestStream:
 
 
 class StreamTable:
-    """The open streams of one client, by request id."""
+    """The requests an engine holds for one client, by id.
+
+    One that was closed early stays until the engine has ended it: its id and its place are taken.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, RequestStream] = {}
@@ -71,14 +76,16 @@ class StreamTable:
         return stream
 
     def deliver(self, outputs: Iterable[TokenOutput]) -> None:
-        """Hand every output to its stream.  One for a request that was closed comes too late."""
+        """Hand every output to its stream.  One for no stream is late and means nothing."""
         for output in outputs:
             stream = self._open.get(output.request_id)
             if stream is None:
                 continue
             stream.put(output)
             if output.finish_reason is not None:
-                self.forget(output.request_id)
+                del self._open[output.request_id]
+        if not self._open:
+            self._is_idle.set()
 
     def fail(self, error: InferFluxError) -> None:
         """End every open stream with an error."""
@@ -87,12 +94,8 @@ class StreamTable:
         self._open.clear()
         self._is_idle.set()
 
-    def forget(self, request_id: str) -> bool:
-        """Take a request out; tells whether it was open."""
-        was_open = self._open.pop(request_id, None) is not None
-        if not self._open:
-            self._is_idle.set()
-        return was_open
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._open
 
     async def wait_idle(self, timeout: float) -> bool:
         """Until no request is open; False if ``timeout`` seconds were not enough."""

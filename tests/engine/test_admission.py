@@ -41,6 +41,7 @@ def test_sampling_out_of_range_is_refused_by_name(request_of, field):
     ("prompt", "more", "complaint"),
     [
         ([], {}, "prompt is empty"),
+        ([1], {"request_id": "x" * 257}, "length of request_id is 257"),
         ([1, 50], {}, r"prompt\[1\] is 50.*0 to 49"),
         ([-1], {}, r"prompt\[0\] is -1"),
         ([1], {"max_tokens": -1}, "max_tokens is -1"),
@@ -52,7 +53,7 @@ def test_sampling_out_of_range_is_refused_by_name(request_of, field):
 )
 def test_a_request_out_of_range_is_refused_by_name(request_of, prompt, more, complaint):
     with pytest.raises(RequestRejected, match=complaint):
-        admit(request_of("a", prompt, **more), LIMITS)
+        admit(request_of(**{"request_id": "a", "prompt": prompt} | more), LIMITS)
 
 
 def test_the_largest_values_allowed_are_allowed(request_of):

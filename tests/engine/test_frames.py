@@ -37,7 +37,7 @@ from inferflux.errors import InferFluxError
 STATS = EngineStats(1, 2, 3, 4, 5)
 ROW = TokenLogprobs(7, -0.5, [7, 8], [-0.5, float("-inf")])
 DOWNWARD = [
-    Start(1, EngineConfig(Path("models/a.ifx"), kv_bytes=1 << 30)),
+    Start(1, EngineConfig(Path("models/a.ifx"), kv_bytes=1 << 30, record_dir=Path("r"))),
     Request("r", [1, 2], 3, SamplingParams(top_k=5, seed=2**64 - 1), [0], 2, 1.5),
     Abort("r"),
     Command("drain"),

@@ -114,6 +114,17 @@ async def test_what_the_engine_refuses_is_raised_with_its_type(client, request_o
         await tokens_of(client.submit(request_of("a", [1, 77])))
     with pytest.raises(ContextLengthExceeded):
         client.submit(request_of("b", [1] * 200))
+    with pytest.raises(RequestRejected, match="prompt is empty"):
+        client.submit(request_of("c", []))
+
+
+async def test_an_id_may_be_used_again_only_after_its_request_has_ended(client, fake, request_of):
+    async with aclosing(client.submit(request_of("a", [1] * 60, 60))) as outputs:
+        await anext(outputs)
+    with pytest.raises(RequestRejected, match="in use"):
+        client.submit(request_of("a", [2]))
+    await until(lambda: client.stats.num_running == 0)
+    assert await tokens_of(client.submit(request_of("a", [2], 9))) == fake.generated([2], 9)
 
 
 async def test_an_id_in_use_is_refused(client, request_of):
