@@ -141,12 +141,12 @@ def default_model() -> Path:
     return store.resolve("smollm2-135m", Silent())
 
 
-@pytest.fixture
-def tiny_gguf(tmp_path: Path) -> WriteTiny:
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> WriteTiny:
     """Write a TinyLlama: ``tiny_gguf(layer_types=("f16", "q8_0"), name="a.gguf") -> Path``."""
 
     def write(*, name: str = "tiny.gguf", **fields: Any) -> Path:
-        return replace(TinyLlama(), **fields).write(tmp_path / name)
+        return replace(TinyLlama(), **fields).write(tmp_path_factory.mktemp("tiny") / name)
 
     return write
 

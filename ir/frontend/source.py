@@ -42,7 +42,7 @@ class UnsupportedModel(ModelFileError):
     code = "unsupported_model"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceTensor:
     """One tensor of a model file.  ``shape`` is row-major, outermost dimension first."""
 
@@ -58,7 +58,7 @@ class SourceTensor:
         return TensorType(self.dtype, self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelSource:
     """A model file: what it says of itself, and its tensors.
 

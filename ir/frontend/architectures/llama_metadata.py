@@ -71,11 +71,16 @@ def config(source: ModelSource) -> ModelConfig:
 def _refuse_other_formulas(fields: Fields) -> None:
     for key, value in fields.source.metadata.items():
         neutral = _NEUTRAL.get(key)
-        if neutral is not None and value not in neutral:
-            problem = f"is {value!r}, only {' or '.join(map(repr, neutral))} is supported"
-            raise fields.unsupported(key, problem)
         if neutral is None and key.startswith("llama.") and key not in _READ:
             raise fields.unsupported(key, "is not a known parameter; it may change the formula")
+        if neutral is not None and not _is_one_of(value, neutral):
+            problem = f"is {value!r}, only {' or '.join(map(repr, neutral))} is supported"
+            raise fields.unsupported(key, problem)
+
+
+def _is_one_of(value: object, neutral: tuple[object, ...]) -> bool:
+    """Of the same type too: an array is not compared, and True is not 1."""
+    return any(type(value) is type(other) and value == other for other in neutral)
 
 
 def _vocab_size(fields: Fields) -> int:

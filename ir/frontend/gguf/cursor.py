@@ -11,6 +11,7 @@ import numpy as np
 
 from inferflux.ir.frontend.gguf.errors import GGUFError
 from inferflux.ir.frontend.gguf.limits import MAX_STRINGS
+from inferflux.ir.frontend.source import UnsupportedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -79,6 +80,9 @@ class Cursor:
 
     def refuse(self, field: str, offset: int, problem: str) -> GGUFError:
         return GGUFError(self._path, field, offset, problem)
+
+    def unsupported(self, field: str, offset: int, problem: str) -> UnsupportedModel:
+        return UnsupportedModel(self._path, field, offset, problem)
 
     def _take(self, nbytes: int, field: str) -> int:
         """Claim the next ``nbytes`` and give where they start."""

@@ -31,7 +31,7 @@ def open_model(path: str | Path) -> ModelSource:
     tensor_count, metadata_count = _read_header(cursor)
     metadata = read_metadata(cursor, metadata_count)
     architecture = _architecture(cursor, metadata)
-    entries = read_entries(cursor, tensor_count, path)
+    entries = read_entries(cursor, tensor_count)
     whole = np.frombuffer(mapped, np.uint8)
     tensors = place_tensors(cursor, entries, _alignment(cursor, metadata), whole)
     return ModelSource(
@@ -90,8 +90,8 @@ def _architecture(cursor: Cursor, metadata: Metadata) -> str:
 
 def _alignment(cursor: Cursor, metadata: Metadata) -> int:
     value = metadata.values.get("general.alignment", DEFAULT_ALIGNMENT)
-    if isinstance(value, int) and 0 < value <= MAX_ALIGNMENT and value & (value - 1) == 0:
-        return int(value)
+    if type(value) is int and 0 < value <= MAX_ALIGNMENT and value & (value - 1) == 0:
+        return value
     offset = metadata.offsets["general.alignment"]
     problem = f"is {value!r}, must be a power of two up to {MAX_ALIGNMENT}"
     raise cursor.refuse("metadata 'general.alignment'", offset, problem)

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS, TensorKind
 from inferflux.ir.frontend.gguf.limits import MAX_RANK, MAX_TENSOR_NAME_BYTES, MAX_TENSORS
-from inferflux.ir.frontend.source import Bytes, SourceTensor, UnsupportedModel
+from inferflux.ir.frontend.source import Bytes, SourceTensor
 
 _LEAST_BYTES = 33  # of an entry: name length and a letter, rank, one dimension, type, offset
 
@@ -39,7 +38,7 @@ def check_tensor_count(cursor: Cursor, count: int, offset: int) -> None:
         raise cursor.refuse("header.tensor_count", offset, problem)
 
 
-def read_entries(cursor: Cursor, count: int, path: Path) -> tuple[TensorEntry, ...]:
+def read_entries(cursor: Cursor, count: int) -> tuple[TensorEntry, ...]:
     entries: dict[str, TensorEntry] = {}
     for index in range(count):
         start = cursor.position
@@ -47,7 +46,7 @@ def read_entries(cursor: Cursor, count: int, path: Path) -> tuple[TensorEntry, .
         if not name or name in entries:
             problem = f"{name!r} stands there a second time" if name else "is empty"
             raise cursor.refuse(f"tensor {index}.name", start, problem)
-        entries[name] = _read_entry(cursor, name, start, path)
+        entries[name] = _read_entry(cursor, name, start)
     return tuple(entries.values())
 
 
@@ -64,11 +63,11 @@ def place_tensors(
     return {entry.name: _tensor(entry, start + entry.offset, mapped) for entry in entries}
 
 
-def _read_entry(cursor: Cursor, name: str, entry_at: int, path: Path) -> TensorEntry:
+def _read_entry(cursor: Cursor, name: str, entry_at: int) -> TensorEntry:
     field = f"tensor {name!r}"
     shape_at = cursor.position
     shape = _read_shape(cursor, field)
-    kind = _read_kind(cursor, field, path)
+    kind = _read_kind(cursor, field)
     if shape[-1] % kind.block:
         problem = f"has rows of {shape[-1]}, not whole blocks of {kind.block} ({kind.name})"
         raise cursor.refuse(f"{field}.shape", shape_at + 4, problem)
@@ -92,7 +91,7 @@ def _read_shape(cursor: Cursor, field: str) -> tuple[int, ...]:
     return tuple(reversed(dims))  # GGUF puts the innermost first
 
 
-def _read_kind(cursor: Cursor, field: str, path: Path) -> TensorKind:
+def _read_kind(cursor: Cursor, field: str) -> TensorKind:
     start = cursor.position
     number = cursor.u32(f"{field}.type")
     kind = TENSOR_KINDS.get(number)
@@ -100,7 +99,7 @@ def _read_kind(cursor: Cursor, field: str, path: Path) -> TensorKind:
         raise cursor.refuse(f"{field}.type", start, f"is {number}, which names no tensor type")
     if kind.name not in SUPPORTED:
         problem = f"{kind.name} is not supported; take a model of {', '.join(SUPPORTED)}"
-        raise UnsupportedModel(path, f"{field}.type", start, problem)
+        raise cursor.unsupported(f"{field}.type", start, problem)
     return kind
 
 

@@ -202,6 +202,11 @@ METADATA = {
         "metadata 'general.alignment'",
         "up to 1048576",
     ),
+    "alignment of a bool": (
+        keyed("general.alignment", BOOL, b"\1"),
+        "metadata 'general.alignment'",
+        "is True",
+    ),
     "alignment of text": (
         keyed("general.alignment", STRING, text("32")),
         "metadata 'general.alignment'",

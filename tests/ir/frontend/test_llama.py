@@ -108,6 +108,8 @@ def test_heads_may_be_wider_than_hidden_size_over_heads(tiny_gguf):
     ("metadata", "field"),
     [
         ({"llama.expert_count": np.uint32(8)}, "llama.expert_count"),
+        ({"llama.expert_count": [0, 0]}, "llama.expert_count"),
+        ({"llama.expert_count": False}, "llama.expert_count"),
         ({"llama.rope.scaling.type": "yarn"}, "llama.rope.scaling.type"),
         ({"llama.rope.scaling.factor": np.float32(2)}, "llama.rope.scaling.factor"),
         ({"llama.rope.dimension_count": np.uint32(16)}, "llama.rope.dimension_count"),
