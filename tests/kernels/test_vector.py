@@ -40,6 +40,27 @@ def test_exp_has_the_right_ends(run_piece):
     np.testing.assert_array_equal(got[5:7], 0)
 
 
+def test_falling_exp_is_exp_up_to_zero_and_nothing_for_nan(run_piece):
+    x = -np.linspace(0, 100, 1 << 14).astype(np.float32)
+    x[-2:] = -np.inf, np.nan
+    got = apply(run_piece, "exp_falling", x)
+    np.testing.assert_array_equal(got[:-1], apply(run_piece, "exp", x)[:-1])
+    assert got[0] == 1
+    assert got[-1] == 0
+
+
+def test_log_is_within_two_units_of_the_last_place(run_piece):
+    x = np.concatenate([np.geomspace(1.2e-38, 3.4e38, 4000), np.linspace(0.5, 2, 4001)])
+    x = np.append(x, 1).astype(np.float32)
+    out = np.zeros_like(x)
+    body = IMPORT + '{{ vector.log("got", "x[piece]") }}\nout[piece] = got\n'
+    run_piece(body, x.size, {"x": x, "out": out})
+    exact = np.log(x.astype(np.float64))
+    error = np.abs(out - exact) / np.spacing(np.abs(exact).astype(np.float32))
+    assert error.max() <= 2
+    assert out[-1] == 0
+
+
 def test_silu(run_piece):
     x = np.linspace(-100, 100, 1 << 14).astype(np.float32)
     exact = x / (1 + np.exp(-x.astype(np.float64)))
@@ -64,12 +85,25 @@ def test_integer_sum(run_piece):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_max_finds_the_largest_in_any_lane(run_piece, dtype):
+@pytest.mark.parametrize(("macro", "sign"), [("max", 1), ("min", -1)])
+def test_max_and_min_look_at_every_lane(run_piece, macro, sign, dtype):
     x = -np.arange(1, 257).reshape(16, 16).astype(dtype)
     np.fill_diagonal(x, np.arange(16))
     out = np.zeros(16, dtype)
-    run_piece(REDUCE, 16, {"x": x, "out": out}, macro="max", dtype=dtype)
-    np.testing.assert_array_equal(out, np.arange(16))
+    run_piece(REDUCE, 16, {"x": sign * x, "out": out}, macro=macro, dtype=dtype)
+    np.testing.assert_array_equal(out, sign * np.arange(16))
+
+
+@pytest.mark.parametrize("lane", [None, 0, 7, 15])
+def test_any_sees_every_lane(run_piece, lane):
+    x = np.full(16, -1, np.float32)
+    if lane is not None:
+        x[lane] = 1
+    out = np.zeros(1, np.int32)
+    condition = "x[T.ramp(0, 1, 16)] > T.float32(0)"
+    body = IMPORT + '{{ vector.any("got", condition) }}\nif got:\n    out[piece] = 1\n'
+    run_piece(body, 1, {"x": x, "out": out}, condition=condition)
+    assert out[0] == (lane is not None)
 
 
 @pytest.mark.parametrize("native", [False, True])
