@@ -11,7 +11,7 @@ import contextlib
 import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +77,7 @@ def new_environment(fuel: int) -> Environment:
         lstrip_blocks=True,
         undefined_behavior="lenient",  # prints nothing, but has no attributes
         filters={"tojson": tojson},
-        tests={"sequence": is_sequence},
+        tests={"sequence": is_sequence, "iterable": is_iterable},
         globals={"raise_exception": raise_exception, "strftime_now": strftime_now},
     )
 
@@ -110,6 +110,11 @@ def tojson(
 def is_sequence(value: Any) -> bool:
     """Jinja2's meaning: whatever has a length and items, so text and mappings too."""
     return isinstance(value, (str, list, tuple, dict))
+
+
+def is_iterable(value: Any) -> bool:
+    """Jinja2's meaning: None is not.  (Undefined is, there; here it arrives as None.)"""
+    return isinstance(value, Iterable)
 
 
 if __name__ == "__main__":
