@@ -1,0 +1,108 @@
+"""An independent float32 Llama: transformers' own model on the dequantised weights of a GGUF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gguf import GGUFReader
+from gguf.quants import dequantize
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+from transformers import LlamaConfig, LlamaForCausalLM
+
+BLOCK_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+
+
+def load(path: Path) -> LlamaForCausalLM:
+    """The model with every weight in float32; nothing of InferFlux is used on the way."""
+    reader = GGUFReader(path)
+    config = read_config(reader)
+    model = LlamaForCausalLM(config).to(torch.float32).eval()
+    missing, unexpected = model.load_state_dict(read_weights(reader, config), strict=False)
+    assert not unexpected, unexpected
+    assert set(missing) <= ({"lm_head.weight"} if config.tie_word_embeddings else set()), missing
+    model.tie_weights()
+    return model
+
+
+def log_probs(model: LlamaForCausalLM, ids: np.ndarray) -> np.ndarray:
+    """Teacher-forced log-probabilities of the next token after every position.  (T,) -> (T, V)"""
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0]
+        return torch.log_softmax(logits.double(), dim=-1).float().numpy()
+
+
+def tokenize(path: Path, text: str) -> list[int]:
+    """The ids of ``text`` in SmolLM's tokenizer, built here from the file once more."""
+    reader = GGUFReader(path)
+    tokens = reader.get_field("tokenizer.ggml.tokens").contents()
+    merges = reader.get_field("tokenizer.ggml.merges").contents()
+    vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
+    bpe = Tokenizer(BPE(vocabulary, [tuple(merge.split(" ")) for merge in merges]))
+    bpe.pre_tokenizer = Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    )
+    return bpe.encode(text).ids
+
+
+def read_config(reader: GGUFReader) -> LlamaConfig:
+    def field(name: str) -> Any:
+        return reader.get_field(f"llama.{name}").contents()
+
+    return LlamaConfig(
+        vocab_size=field("vocab_size"),
+        hidden_size=field("embedding_length"),
+        intermediate_size=field("feed_forward_length"),
+        num_hidden_layers=field("block_count"),
+        num_attention_heads=field("attention.head_count"),
+        num_key_value_heads=field("attention.head_count_kv"),
+        max_position_embeddings=field("context_length"),
+        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
+        rope_parameters={"rope_type": "default", "rope_theta": field("rope.freq_base")},
+        tie_word_embeddings=all(tensor.name != "output.weight" for tensor in reader.tensors),
+        attn_implementation="eager",
+    )
+
+
+def read_weights(reader: GGUFReader, config: LlamaConfig) -> dict[str, torch.Tensor]:
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    weights = {}
+    for tensor in reader.tensors:
+        values = dequantize(tensor.data, tensor.tensor_type)  # (N, K) f32
+        kind = tensor.name.split(".")[-2]
+        if kind in heads:
+            values = halves_from_adjacent(values, heads[kind])
+        weights[spell(tensor.name)] = torch.from_numpy(np.array(values, np.float32))
+    return weights
+
+
+def spell(name: str) -> str:
+    """``blk.3.attn_q.weight`` as transformers spells it."""
+    match name.split("."):
+        case ["blk", layer, kind, suffix]:
+            return f"model.layers.{layer}.{BLOCK_NAMES[kind]}.{suffix}"
+        case [kind, suffix]:
+            return f"{TOP_NAMES[kind]}.{suffix}"
+        case _:
+            raise ValueError(f"{name} is no tensor of a Llama")
+
+
+def halves_from_adjacent(weight: np.ndarray, num_heads: int) -> np.ndarray:
+    """Rows of a head from RoPE pairs (0, 1), (2, 3), ... (GGUF) to (0, d/2), (1, d/2 + 1), ..."""
+    paired = weight.reshape(num_heads, -1, 2, weight.shape[1])  # (H, D_h / 2, 2, K)
+    return np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(weight.shape)
