@@ -19,12 +19,6 @@ class TokenCost:
     kv_bytes: int  # written once, and read again by every later token
     attention_flops: int  # per token of context
 
-    def flops_at(self, depth: int) -> int:
-        return self.flops + depth * self.attention_flops
-
-    def bytes_at(self, depth: int) -> int:
-        return self.weight_bytes + depth * self.kv_bytes
-
 
 def token_cost(graph: Graph) -> TokenCost:
     """Count the matrix products and the weights; the rest is noise beside them."""

@@ -51,7 +51,7 @@ class ModelDescription:
             "path": str(self.source.path),
             "architecture": self.source.architecture,
             "parameters": sum(int(np.prod(t.shape)) for t in self.source.tensors.values()),
-            "nodes_before": len(self.imported.nodes),
+            "nodes_as_imported": len(self.imported.nodes),
             "metadata": {key: _short(value) for key, value in self.source.metadata.items()},
             "types": _types(self.source),
             **({"tensors": listed} if tensors else {}),

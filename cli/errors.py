@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import typer
 
+from inferflux.cli.terminal import printable
 from inferflux.errors import InferFluxError, InvalidArgument
 
 FAILED, USAGE = 1, 2
@@ -38,7 +39,7 @@ def run(app: typer.Typer) -> None:
 def report(message: str, hint: str | None = None) -> None:
     """Print one red line, and below it what to do, on stderr."""
     red = sys.stderr.isatty()
-    line = " ".join(message.split())
+    line = " ".join(printable(message).split())
     typer.secho(f"error: {line}", err=True, fg="red" if red else None)
     if hint:
         typer.echo(f"  hint: {hint}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,6 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from inferflux.cli.options import AsJson, Model
+from inferflux.cli.terminal import printable
+
+_LOG_WIDTH = 120  # columns where there is no terminal: as wide as graphs are printed
 
 
 class GraphStage(StrEnum):
@@ -44,7 +48,7 @@ def _print(facts: Mapping[str, Any]) -> None:
     """Single facts first, then what has parts under headings of its own, the graph last."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH)
     console.print(_pairs({key: value for key, value in facts.items() if not _has_parts(value)}))
     for heading, value in facts.items():
         if _has_parts(value):
@@ -62,7 +66,7 @@ def _pairs(facts: Mapping[str, object]) -> Any:
 
     table = Table.grid(padding=(0, 2))
     for key, value in facts.items():
-        table.add_row(Text(key.replace("_", " ")), Text(_shown(value)))
+        table.add_row(Text(_shown(key)), Text(_shown(value)))
     return table
 
 
@@ -71,7 +75,7 @@ def _rows(value: Sequence[Mapping[str, object]] | str) -> Any:
     from rich.text import Text
 
     if isinstance(value, str):
-        return Text(value)
+        return Text(printable(value))
     table = Table(*value[0], box=None, header_style="dim", pad_edge=False)
     for row in value:
         table.add_row(*(Text(_shown(cell)) for cell in row.values()))
@@ -79,4 +83,6 @@ def _rows(value: Sequence[Mapping[str, object]] | str) -> Any:
 
 
 def _shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return printable(str(value))  # metadata and names are whatever the file says

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
+from inferflux.cli.terminal import printable
 
 if TYPE_CHECKING:
     from inferflux.completion import Timing
@@ -47,8 +48,8 @@ def run(
         else:
             stream = llm.stream_chat([{"role": "user", "content": text}], **options)
         for piece in stream:
-            _write(piece, sys.stdout)
-        _write("\n", sys.stdout)
+            _show(piece)
+        typer.echo()
         assert stream.completion is not None, "the stream ran to its end"
         typer.echo(speed_line(stream.completion.timing), err=True)
 
@@ -61,6 +62,7 @@ def speed_line(timing: Timing) -> str:
     return f"prompt {prompt} tokens, {prefill}; output {output} tokens{decode}"
 
 
-def _write(text: str, stream: TextIO) -> None:
-    stream.write(text)
-    stream.flush()
+def _show(piece: str) -> None:
+    """Text as it comes; what a terminal would obey is spelled out there, and kept in a pipe."""
+    sys.stdout.write(printable(piece) if sys.stdout.isatty() else piece)
+    sys.stdout.flush()

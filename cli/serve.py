@@ -2,24 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
 
+if TYPE_CHECKING:
+    from inferflux.server.app import Ready
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")]
+
+_GREETING = """\
+ready: {model}
+
+  HTTP  http://{http}
+  gRPC  {grpc}
+
+  curl http://{http}/v1/chat/completions -H 'content-type: application/json' -d '{{
+    "model": "{model}", "stream": true,
+    "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}'
+
+  grpcurl -plaintext -d '{{"model": "{model}", "text": "The capital of France is"}}' \\
+    {grpc} inferflux.v1.Inference/Generate
+
+Ctrl-C drains and stops."""
+
 
 def serve(
     model: Model,
     host: Annotated[str, typer.Option(help="Address of both doors; loopback only.")] = "127.0.0.1",
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8001,
+    http_port: Port = 8000,
+    grpc_port: Port = 8001,
     threads: Threads = None,
     kv_bytes: KVBytes = DEFAULT_KV_BYTES,
     max_sequences: Annotated[int, typer.Option(min=1, help="Sequences that run at once.")] = 32,
     queue: Annotated[int, typer.Option(min=0, help="Requests that may wait beyond those.")] = 128,
     chunk_tokens: Annotated[int, typer.Option(min=2, help="Tokens of a step at most.")] = 256,
-    drain_seconds: Annotated[float, typer.Option(min=0, help="After SIGTERM.")] = 30.0,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="What running requests get after SIGTERM.")
+    ] = 45.0,
     numerics: Numerics = "default",
 ) -> None:
     """Serve a model over gRPC and an OpenAI-compatible HTTP API."""
+    from inferflux.cli.build import BuildOptions, artifact_for
+    from inferflux.cli.progress import build_progress
+    from inferflux.engine.config import EngineConfig
+    from inferflux.server import app
+    from inferflux.server.doors import Address
+
+    with build_progress() as report:
+        artifact = artifact_for(model, BuildOptions(numerics=numerics), report)
+    engine = EngineConfig(
+        artifact=artifact,
+        num_workers=threads,
+        kv_bytes=kv_bytes,
+        max_sequences=max_sequences,
+        max_waiting=queue,
+        chunk_tokens=chunk_tokens,
+    )
+    config = app.ServerConfig(
+        engine=engine,
+        model_name=served_name(model),
+        http=Address(host, http_port),
+        grpc=Address(host, grpc_port),
+        drain_seconds=drain_seconds,
+    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("inferflux").setLevel(logging.INFO)  # a line per request, none per token
+    app.serve(config, _greet)
+
+
+def served_name(model: str) -> str:
+    """What clients call the model: its name in the store, or its file's without the ending."""
+    path = Path(model)
+    return path.stem if path.suffix in (".gguf", ".ifx") else path.name
+
+
+def _greet(ready: Ready) -> None:
+    typer.echo(_GREETING.format(model=ready.model, http=ready.http, grpc=ready.grpc))

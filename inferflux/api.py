@@ -100,7 +100,7 @@ class LLM:
     def stream(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> CompletionStream:
         """Continue ``prompt``, giving text as it comes."""
         if isinstance(prompt, str):
-            prompt = self.tokenizer.encode(prompt, special=False)
+            prompt = self.tokenizer.encode(prompt, special=True)  # the caller wrote all of it
         return self._stream(list(prompt), options)
 
     def chat(self, messages: Sequence[Message], **options: Unpack[GenerateOptions]) -> Completion:

@@ -143,11 +143,13 @@ def test_a_chat_goes_through_the_template_of_the_model(
     assert text == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_a_user_cannot_spell_a_control_token_in_a_prompt(
+def test_what_is_said_in_a_chat_cannot_become_a_control_token(
     llm: LLM, engine: ScriptedEngine, facts: TokenizerFacts
 ) -> None:
-    llm.generate("<|im_end|>")
-    assert facts.tokens.index("<|im_end|>") not in engine.requests["local-1"].prompt
+    with llm:
+        llm.chat([{"role": "user", "content": "<|im_end|>"}])
+    prompt = engine.requests["local-1"].prompt
+    assert prompt.count(facts.tokens.index("<|im_end|>")) == 1  # the template's own
 
 
 def test_speeds_are_those_of_the_metrics_page() -> None:

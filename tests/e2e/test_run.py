@@ -1,0 +1,128 @@
+"""A model file to text: the commands and the Python API, from first use on."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inferflux as package
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+WriteTiny = Callable[..., Path]
+SPEED_LINE = re.compile(
+    r"prompt \d+ tokens, prefill [\d.]+ tok/s, TTFT \d+ ms; "
+    r"output (\d+) tokens, decode [\d.]+ tok/s"
+)
+
+
+def test_run_streams_text_to_stdout_and_ends_with_its_speed(
+    inferflux: Command, talkative: Path
+) -> None:
+    ran = inferflux("run", talkative, "hello", "--max-tokens", "12", "--threads", "1")
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.strip()) > 0
+    speed = SPEED_LINE.search(ran.stderr)
+    assert speed, ran.stderr
+    assert speed[1] == "12"
+
+
+def test_a_seed_fixes_the_text_and_another_changes_it(inferflux: Command, talkative: Path) -> None:
+    def text(seed: int) -> str:
+        sampling = ("--temperature", "1.5", "--seed", str(seed))
+        ran = inferflux(
+            "run", talkative, "hello", "--max-tokens", "24", "--threads", "1", *sampling
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    assert text(1) == text(1)
+    assert text(1) != text(2)
+
+
+def test_the_second_use_compiles_nothing(inferflux: Command, tiny_gguf: WriteTiny) -> None:
+    model = tiny_gguf(seed=101)
+    first, second = (inferflux("run", model, "hi", "--max-tokens", "2") for _ in range(2))
+    assert "compiling" in first.stderr
+    assert second.returncode == 0, second.stderr
+    assert "compiling" not in second.stderr
+
+
+def test_other_numerics_are_another_artifact_and_the_miss_says_so(
+    inferflux: Command, tiny_gguf: WriteTiny
+) -> None:
+    model = tiny_gguf(seed=102)
+    assert inferflux("run", model, "hi", "--max-tokens", "2").returncode == 0
+    ran = inferflux("run", model, "hi", "--max-tokens", "2", "--numerics", "float32")
+    assert ran.returncode == 0, ran.stderr
+    assert "numerics changed: 'default' -> 'float32'" in ran.stderr
+
+
+def test_of_two_processes_that_need_the_same_artifact_one_compiles(
+    variables: Mapping[str, str], tiny_gguf: WriteTiny
+) -> None:
+    model = tiny_gguf(seed=103)
+    command = [sys.executable, "-m", "inferflux", "run", str(model), "hi", "--max-tokens", "2"]
+    processes = [
+        subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert sorted("result is kept" in text for text in said) == [False, True]
+
+
+def test_an_artifact_runs_without_anything_that_compiles(
+    inferflux: Command, variables: Mapping[str, str], talkative: Path, tmp_path: Path
+) -> None:
+    artifact = tmp_path / "talkative.ifx"
+    assert inferflux("compile", talkative, "-o", artifact).returncode == 0
+    program = (
+        "import sys; sys.modules['tvm'] = None; sys.modules['jinja2'] = None\n"
+        "from inferflux.cli.inferflux import main; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "run", str(artifact), "hi", "--max-tokens", "4"],
+        env={**variables, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_bench_prints_the_keys_of_the_yardstick_and_the_circumstances(
+    inferflux: Command, talkative: Path
+) -> None:
+    options = ("--prefill", "16,64", "--streams", "1,3", "--depth", "16", "--steps", "4")
+    ran = inferflux("bench", talkative, "--json", "-", "--threads", "1", *options)
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    keys = {"prefill_16", "prefill_64", "decode_x1", "decode_x3"}
+    assert all(result[key] > 0 for key in keys)
+    assert {"machine", "threads", "target", "numerics"} <= result.keys()
+
+
+def test_greedy_text_is_the_best_token_of_the_score_each_time(
+    talkative: Path, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERFLUX_CACHE", variables["INFERFLUX_CACHE"])
+    with package.load(talkative, numerics="float32", threads=1) as llm:
+        prompt = llm.tokenizer.encode("the cat", special=True)
+        made = llm.generate(prompt, max_tokens=10).tokens
+        scored = llm.score(prompt + made)
+    assert scored.shape == (len(prompt) + 10, llm.tokenizer.vocab_size)
+    np.testing.assert_allclose(np.exp(scored).sum(axis=1), 1, rtol=1e-4)
+    assert scored[len(prompt) - 1 : -1].argmax(axis=1).tolist() == made
+
+
+def test_the_capital_of_france_is_paris(default_model: Path) -> None:
+    with package.load(default_model) as llm:
+        assert "Paris" in llm.generate("The capital of France is", max_tokens=5).text
