@@ -65,6 +65,7 @@ class EngineProcess(StreamingClient):
         assert self._supervisor is None, "an engine process starts once"
         came_up = asyncio.get_running_loop().create_future()
         self._supervisor = asyncio.create_task(self._supervise(came_up), name="engine supervisor")
+        self._supervisor.add_done_callback(lambda _: came_up.cancel())  # closed while it came up
         await came_up
         return self.hello
 

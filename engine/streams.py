@@ -22,10 +22,10 @@ class RequestStream:
         self._leave = leave
         self._is_over = False
         # A step gives a request at most one output, and every step computes one token at least;
-        # the last place is for the error of an engine that dies. So put_nowait never fails, and
-        # a consumer that reads slowly, or not at all, holds up nobody.
-        bound = len(request.prompt) + request.max_tokens + 2
-        self._items: asyncio.Queue[TokenOutput | InferFluxError] = asyncio.Queue(bound)
+        # the last places are for the error of an engine that dies and for being closed. So
+        # put_nowait never fails, and a consumer that reads slowly, or not at all, holds up nobody.
+        bound = len(request.prompt) + request.max_tokens + 3
+        self._items: asyncio.Queue[TokenOutput | InferFluxError | None] = asyncio.Queue(bound)
 
     def put(self, item: TokenOutput | InferFluxError) -> None:
         """Take in what comes next.  Nobody waits for what comes after closing."""
@@ -39,6 +39,8 @@ class RequestStream:
         if self._is_over:
             raise StopAsyncIteration
         item = await self._items.get()
+        if item is None:
+            raise StopAsyncIteration
         if isinstance(item, InferFluxError):
             self._is_over = True
             raise item
@@ -51,6 +53,7 @@ class RequestStream:
         """Abort what is not finished.  The engine frees its pages before its next step."""
         if not self._is_over:
             self._is_over = True
+            self._items.put_nowait(None)  # for a task that waits for the next output
             self._leave(self.request_id)
 
 

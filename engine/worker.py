@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="the server's end of a socket pair")
     parser.add_argument("--loader", required=True, help="module:function from config to engine")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.INFO, format="engine: %(levelname)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group: the server decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: every state is the server's
     with socket.socket(fileno=arguments.fd) as peer:

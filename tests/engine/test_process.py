@@ -101,6 +101,14 @@ async def test_a_closed_stream_frees_its_pages(client, request_of):
     assert client.stats.num_steps < 60
 
 
+async def test_closing_a_stream_wakes_whoever_waits_for_it(client, fake, request_of):
+    stream = client.submit(request_of("a", [1], 100))
+    waiting = asyncio.ensure_future(anext(stream, None))
+    await asyncio.sleep(0)
+    await stream.aclose()
+    assert await asyncio.wait_for(waiting, timeout=30) is None
+
+
 async def test_an_aborted_request_ends_with_abort(client, request_of):
     stream = client.submit(request_of("a", [1], 100))
     client.abort("a")
