@@ -1,4 +1,4 @@
-"""From a model to its artifact: built once, found again, never half there; no kernel is compiled."""
+"""From a model to its artifact: built once, found again, never half there; no kernel is made."""
 
 from __future__ import annotations
 
