@@ -12,6 +12,7 @@ from inferflux.engine.pages import pages_for
 
 MAX_ID_LENGTH = 256
 MAX_STOP_TOKENS = 128
+MAX_TEMPERATURE = 100.0
 MAX_SEED = (1 << 64) - 1
 
 
@@ -77,7 +78,8 @@ def _check_numbers(request: Request) -> None:
 
 def _check_sampling(sampling: SamplingParams) -> None:
     temperature, top_k, seed = sampling.temperature, sampling.top_k, sampling.seed
-    _check(0 <= temperature < math.inf, "temperature", temperature, "at least 0 and finite")
+    hottest = f"from 0 to {MAX_TEMPERATURE}"
+    _check(0 <= temperature <= MAX_TEMPERATURE, "temperature", temperature, hottest)
     _check(top_k is None or top_k >= 1, "top_k", top_k, "at least 1, or absent")
     _check(0 < sampling.top_p <= 1, "top_p", sampling.top_p, "above 0 and at most 1")
     _check(0 <= sampling.min_p <= 1, "min_p", sampling.min_p, "from 0 to 1")

@@ -8,6 +8,8 @@ from inferflux.engine.pages import Pages, pages_for
 from inferflux.engine.sequence import Sequence
 from inferflux.engine.step import Array
 
+LEAST_TEMPERATURE = 1e-5  # below it sampling is greedy, and logits over it would overflow
+
 
 class LaneTable:
     """One row per running sequence, written when it is admitted and when it gains a token."""
@@ -55,7 +57,8 @@ class LaneTable:
 
     def _write_sampling(self, lane: int, sequence: Sequence) -> None:
         sampling = sequence.request.sampling
-        self.temperature[lane] = sampling.temperature
+        is_cold = sampling.temperature < LEAST_TEMPERATURE
+        self.temperature[lane] = 0.0 if is_cold else sampling.temperature
         self.top_k[lane] = min(sampling.top_k or self.vocab_size, self.vocab_size)
         self.top_p[lane] = sampling.top_p
         self.min_p[lane] = sampling.min_p

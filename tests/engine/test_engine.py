@@ -61,14 +61,24 @@ def test_a_seed_fixes_the_tokens_whatever_runs_beside(fake, request_of):
     assert tokens_of(run(engine)["a"]) == fake.generated([5, 6, 7], 12, 1.0, 2**64 - 1)
 
 
-def test_a_long_prompt_delays_a_stream_by_no_step(fake, request_of):
+def test_a_temperature_too_low_to_divide_by_is_greedy(fake, request_of):
+    runner = fake.FakeRunner()
+    engine = fake.engine(runner)
+    engine.add(request_of("a", [1, 2], 3, sampling=SamplingParams(temperature=1e-40)))
+    assert tokens_of(run(engine)["a"]) == fake.generated([1, 2], 3)
+    assert not any(step.sampling.temperature.any() for step in runner.steps)
+
+
+def test_a_long_prompt_is_read_in_chunks_while_a_stream_gains_a_token_a_step(fake, request_of):
     engine = fake.engine(chunk_tokens=16)
     engine.add(request_of("stream", [1], 60))
     engine.step()
     engine.add(request_of("long", [2] * 100, 1))
-    while engine.stats().num_running == 2 or engine.stats().num_waiting:
-        outputs = {output.request_id: output for output in engine.step()}
-        assert len(outputs["stream"].tokens) == 1
+    steps = []
+    while not any("long" in step for step in steps):
+        steps.append({output.request_id: output for output in engine.step()})
+    assert all(len(step["stream"].tokens) == 1 for step in steps)
+    assert len(steps) == 7  # 15 tokens of the prompt beside one of the stream
 
 
 def test_no_step_is_larger_than_a_chunk(fake, request_of):
