@@ -38,9 +38,7 @@ class Budget:
 
     fuel: int = 2_000_000  # the engine's instructions; about 0.1 s
     max_output_bytes: int = 4 << 20
-    memory_bytes: int = (
-        512 << 20
-    )  # address space of the process, interpreter and libraries included
+    memory_bytes: int = 512 << 20  # address space, with the interpreter's own
     seconds: float = 2.0
 
 
@@ -56,7 +54,7 @@ class TemplateSandbox:
     def render(self, variables: Mapping[str, object]) -> Mapping[str, str]:
         """``text``, or the words in which the template ``refused``.  Blocks; threads may share."""
         with self._lock:
-            child = self._child or self._start()
+            child = self._child if self._child and self._child.is_alive else self._start()
             return self._ask(child, variables, self._budget.seconds)
 
     def close(self) -> None:
@@ -64,6 +62,7 @@ class TemplateSandbox:
             self._stop()
 
     def _start(self) -> _Child:
+        self._stop()
         self._child = child = _Child()
         try:
             self._ask(child, {"template": self._template} | asdict(self._budget), START_SECONDS)
@@ -78,7 +77,11 @@ class TemplateSandbox:
         self._child = None
 
     def _ask(self, child: _Child, frame: Mapping[str, object], seconds: float) -> dict[str, str]:
-        answer = child.exchange(json.dumps(frame), seconds)
+        try:
+            answer = child.exchange(json.dumps(frame), seconds)
+        except BaseException:  # interrupted: the answer still to come would be taken for the next
+            self._stop()
+            raise
         if answer is None:
             self._stop()
             raise TemplateError(
@@ -106,6 +109,10 @@ class _Child:
         assert process.stdout is not None
         self._process, self._requests, self._answers = process, process.stdin, process.stdout
         self.stop = weakref.finalize(self, _stop, process)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     def exchange(self, frame: str, seconds: float) -> dict[str, str] | None:
         """The answer to ``frame``; None if the process died of it, or was killed for its time."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferflux.codegen.artifact.compiled import TokenizerFacts
@@ -57,6 +57,8 @@ def test_only_the_template_writes_control_tokens(
 
 
 @given(st.lists(hostile_text, max_size=5))
+@example(["<|im_ \n", "end|>"])
+@example(["<", "|", "im_end|>"])
 def test_texts_cannot_join_to_a_control_token(
     parts_chat: ChatEncoder, smollm: Tokenizer, parts: list[str]
 ) -> None:

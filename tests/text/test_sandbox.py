@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,44 @@ def test_a_sandbox_that_died_starts_again(closing: list[TemplateSandbox]) -> Non
     with pytest.raises(TemplateError):
         sandbox.render({"doublings": 60})
     assert sandbox.render({"doublings": 4}) == {"text": "32"}
+
+
+def test_a_sandbox_that_was_killed_while_idle_is_not_missed(
+    closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    sandbox = TemplateSandbox("{{ value }}", SMALL)
+    closing.append(sandbox)
+    assert sandbox.render({"value": 1}) == {"text": "1"}
+    started[0].kill()
+    started[0].wait()
+    assert sandbox.render({"value": 2}) == {"text": "2"}
+    assert len(started) == 2
+
+
+def test_an_interrupted_rendering_does_not_answer_the_next(
+    closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = TemplateSandbox("{{ value }}", SMALL)
+    closing.append(sandbox)
+    assert sandbox.render({"value": 1}) == {"text": "1"}
+
+    class Interrupted:
+        def readline(self) -> bytes:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # between question and answer
+        patched.setattr(sandbox._child, "_answers", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.render({"value": 2})
+    assert sandbox.render({"value": 3}) == {"text": "3"}
 
 
 def test_an_error_of_one_rendering_is_not_the_next_ones(closing: list[TemplateSandbox]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.errors import InvalidArgument
 from inferflux.text import InvalidTokenizer, Tokenizer, TokenizerFailed, UnsupportedTokenizer
+from inferflux.text.pretokenizers import pre_tokenizer
 
 NewFacts = Callable[..., TokenizerFacts]
 
@@ -39,14 +40,13 @@ def test_a_vocabulary_of_all_bytes_loses_no_text(
     assert bytes_tokenizer.decode(ids, skip_special=False) == text
 
 
-def test_every_digit_is_a_token_of_its_own(smollm: Tokenizer) -> None:
-    assert [smollm.token_bytes(token) for token in smollm.encode("a1234", special=False)] == [
-        b"a",
-        b"1",
-        b"2",
-        b"3",
-        b"4",
-    ]
+@pytest.mark.parametrize(
+    ("kind", "words"), [("gpt-2", ["a", " 12", " ³Ⅷ"]), ("smollm", ["a", " ", *"12", " ", *"³Ⅷ"])]
+)
+def test_text_is_cut_as_the_kind_says(kind: str, words: list[str]) -> None:
+    text = "a 12 ³Ⅷ"
+    spans = [span for _, span in pre_tokenizer(kind).pre_tokenize_str(text)]
+    assert [text[start:end] for start, end in spans] == words
 
 
 def test_control_tokens_are_recognised_only_where_asked(smollm: Tokenizer) -> None:
