@@ -71,8 +71,8 @@ class Doors:
 
     async def open(self, http: Address, grpc: Address) -> tuple[Address, Address]:
         """Listen, and tell on which addresses."""
-        listener = _listen(http)
         port = self._bind_grpc(grpc)
+        listener = _listen(http)
         await self._grpc.start()
         self._serving = asyncio.create_task(self._http.serve([listener]), name="http door")
         await self._http.has_started.wait()

@@ -46,8 +46,6 @@ _STATUSES = {
     "deadline_exceeded": Status(504, grpc.StatusCode.DEADLINE_EXCEEDED, "server_error"),
 }
 
-_BODY_UNREAD = frozenset({"request_too_large", "request_timeout", "unsupported_encoding"})
-
 
 def status(error: Exception) -> Status:
     """The status of an error; whatever is not declared is the server's own fault."""
@@ -82,8 +80,6 @@ def headers(error: Exception) -> dict[str, str]:
     """Headers that go with the error's status."""
     if status(error).is_retryable:
         return {"retry-after": str(RETRY_AFTER_SECONDS)}
-    if code(error) in _BODY_UNREAD:
-        return {"connection": "close"}
     return {}
 
 

@@ -22,6 +22,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """
 
     _num_bytes = 0  # of this request
+    _num_arrived = 0  # last
     _are_headers_complete = False
     _refusal = HTTPStatus.BAD_REQUEST
     _slow_headers: asyncio.TimerHandle | None = None
@@ -36,12 +37,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._num_bytes += len(data)
+        self._num_arrived = len(data)
         super().data_received(data)
-        if self._num_bytes > self._bound() and not self.transport.is_closing():
+        if self._num_bytes <= self._bound() or self.transport.is_closing():
+            return
+        if self._are_headers_complete:
+            self.transport.close()  # its body was refused long before, but goes on
+        else:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        self._num_bytes = 0
+        self._num_bytes = self._num_arrived  # the parser does not say where in it this one begins
         self._are_headers_complete = False
         self._expect_headers()
         super().on_message_begin()

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc.aio
 import httpx
 import openai
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from inferflux.codegen.artifact.compiled import ModelFacts, TokenizerFacts
 from inferflux.engine.errors import QueueFull
@@ -69,9 +76,21 @@ class FakeEngine:
         """Every sequence says ``text``; then a stop token, unless it goes on for ever."""
         self._says = self.model.tokenizer.encode(text, special=False) + [EOS] * ends
 
-    def plays(self, *steps: Callable[[str], Step]) -> None:
-        """Every sequence plays these steps, each made for its request id."""
-        self.script = lambda request: [step(request.request_id) for step in steps]
+    def hangs_after(self, text: str) -> None:
+        """Every sequence says ``text`` and then nothing, for ever."""
+        tokens = self.model.tokenizer.encode(text, special=False)
+        self.script = lambda request: [
+            *(TokenOutput(request.request_id, [token]) for token in tokens),
+            asyncio.Event(),
+        ]
+
+    def fails_after(self, text: str, error: InferFluxError) -> None:
+        """Every sequence says ``text`` and then ends with ``error``."""
+        tokens = self.model.tokenizer.encode(text, special=False)
+        self.script = lambda request: [
+            *(TokenOutput(request.request_id, [token]) for token in tokens),
+            error,
+        ]
 
     def submit(self, request: Request) -> FakeStream:
         if len(self.open) >= self.max_open:
@@ -235,3 +254,62 @@ async def http(server: Served) -> AsyncIterator[httpx.AsyncClient]:
 async def channel(server: Served) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(str(server.grpc)) as opened:
         yield opened
+
+
+class ReflectedClient:
+    """A gRPC client that knows of the service only what the server's reflection tells."""
+
+    SERVICE = "inferflux.v1.Inference"
+
+    def __init__(self, channel: grpc.aio.Channel, pool: DescriptorPool) -> None:
+        self._channel = channel
+        self._methods = pool.FindServiceByName(self.SERVICE).methods_by_name
+
+    def message(self, method: str, **fields: Any) -> Any:
+        """A request of ``method``, from plain values."""
+        return ParseDict(fields, GetMessageClass(self._methods[method].input_type)())
+
+    def call(self, method: str, *, timeout: float | None = None, **fields: Any) -> Any:
+        return self.send(method, self.message(method, **fields), timeout=timeout)
+
+    def send(self, method: str, request: Any, *, timeout: float | None = None) -> Any:
+        described = self._methods[method]
+        kind = "unary_stream" if described.server_streaming else "unary_unary"
+        rpc = getattr(self._channel, kind)(
+            f"/{self.SERVICE}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(described.output_type).FromString,
+        )
+        return rpc(request, timeout=timeout)
+
+
+async def reflect(channel: grpc.aio.Channel, **question: str) -> Any:
+    """The server's answer to one question of reflection."""
+    stream = ServerReflectionStub(channel).ServerReflectionInfo()
+    await stream.write(ServerReflectionRequest(**question))
+    await stream.done_writing()
+    return await stream.read()
+
+
+@pytest.fixture
+async def inference(channel: grpc.aio.Channel) -> ReflectedClient:
+    answer = await reflect(channel, file_containing_symbol=ReflectedClient.SERVICE)
+    pool = DescriptorPool()
+    for serialized in answer.file_descriptor_response.file_descriptor_proto:
+        pool.AddSerializedFile(serialized)
+    return ReflectedClient(channel, pool)
+
+
+@pytest.fixture
+async def grpc_methods(channel: grpc.aio.Channel) -> set[str]:
+    """The paths of all methods that reflection lists."""
+    services = (await reflect(channel, list_services="*")).list_services_response.service
+    methods = set()
+    for service in services:
+        answer = await reflect(channel, file_containing_symbol=service.name)
+        for serialized in answer.file_descriptor_response.file_descriptor_proto:
+            file = FileDescriptorProto.FromString(serialized)
+            for described in file.service:
+                path = f"/{file.package}.{described.name}"
+                methods |= {f"{path}/{method.name}" for method in described.method}
+    return methods
