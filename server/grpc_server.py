@@ -37,6 +37,7 @@ OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # and one that pings more is cut
     ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a small request stays small
     ("grpc.so_reuseport", 0),  # two servers on one port would share its calls
 )
 

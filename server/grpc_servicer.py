@@ -81,13 +81,14 @@ class InferenceServicer:
                 yield message
 
     def _model(self) -> pb.Model:
-        model = self._service.model
+        model, hello = self._service.model, self._service.engine.hello
         return pb.Model(
             name=model.name,
             architecture=model.facts.architecture,
-            context_length=model.facts.context_length,
+            context_length=hello.context_length,
             vocab_size=model.facts.vocab_size,
             artifact_digest=model.artifact_digest,
+            target=hello.target,
         )
 
 

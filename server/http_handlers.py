@@ -17,7 +17,6 @@ from inferflux.server.answers import AnswerFormat, ChatFormat, CompletionFormat,
 from inferflux.server.calls import Call, Chunk
 from inferflux.server.exchange import Exchange
 from inferflux.server.generation import Generation
-from inferflux.server.model import ServedModel
 from inferflux.server.schema import ChatRequest, CompletionRequest, decode
 
 _Body = TypeVar("_Body", ChatRequest, CompletionRequest)
@@ -44,12 +43,12 @@ async def completions(exchange: Exchange) -> ASGIApp:
 
 
 async def list_models(exchange: Exchange) -> ASGIApp:
-    return json_response({"object": "list", "data": [_model(exchange.service.model)]})
+    return json_response({"object": "list", "data": [_model(exchange)]})
 
 
 async def get_model(exchange: Exchange) -> ASGIApp:
     exchange.service.model.check_name(exchange.request.path_params["model"])
-    return json_response(_model(exchange.service.model))
+    return json_response(_model(exchange))
 
 
 async def livez(exchange: Exchange) -> ASGIApp:
@@ -130,11 +129,12 @@ async def _stream(
         yield answers.event(generation, model, form.event_object_name, (choice,))
 
 
-def _model(model: ServedModel) -> Json:
+def _model(exchange: Exchange) -> Json:
+    model = exchange.service.model
     return {
         "id": model.name,
         "object": "model",
         "created": model.created,
         "owned_by": "inferflux",
-        "context_length": model.facts.context_length,
+        "context_length": exchange.service.engine.hello.context_length,
     }

@@ -35,6 +35,7 @@ class Limits:
     tokenizer_threads: int = 2
     off_loop_bytes: int = 8 << 10  # text longer than this is not handled on the event loop
     request_seconds: float = 600.0
+    unread_seconds: float = 60.0  # how long a client may leave an event in its stream unread
 
 
 LIMITS: Final = Limits()

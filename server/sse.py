@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
 from starlette.types import Receive, Scope, Send
+
+from inferflux.server.exchange import ClientLeft
+from inferflux.server.limits import LIMITS
 
 DONE: Final = b"data: [DONE]\n\n"
 _HEADERS: Final = [
@@ -34,5 +38,14 @@ class EventStream:
             headers = [*_HEADERS, *self.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for frame in frames:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                await _send_in_time(send, frame)
             await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_in_time(send: Send, frame: bytes) -> None:
+    """Sending waits while the client does not read; one that never does would hold its place."""
+    try:
+        async with asyncio.timeout(LIMITS.unread_seconds):
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+    except TimeoutError:
+        raise ClientLeft(f"the client read nothing for {LIMITS.unread_seconds:g} s") from None

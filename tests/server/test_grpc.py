@@ -215,3 +215,18 @@ async def test_a_health_watcher_is_told_of_the_change(channel, server):
     server.engine.is_ready = False
     assert (await watch.read()).status == HealthCheckResponse.NOT_SERVING
     watch.cancel()
+
+
+async def test_metadata_beyond_the_limit_is_refused(channel, inference):
+    rpc = channel.unary_unary("/inferflux.v1.Inference/ListModels")
+    assert await rpc(b"", metadata=(("x-large", "y" * 8000),))
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await rpc(b"", metadata=(("x-large", "y" * (17 << 10)),))
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_compressed_message_is_refused(channel):
+    rpc = channel.unary_unary("/inferflux.v1.Inference/ListModels")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await rpc(b"", compression=grpc.Compression.Gzip)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

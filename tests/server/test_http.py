@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from inferflux.engine.errors import EngineFailed
+from inferflux.server import sse
+from inferflux.server.exchange import ClientLeft
 from inferflux.server.limits import LIMITS
 
 COMPLETION = {"model": "served", "prompt": "a"}
@@ -186,3 +190,28 @@ async def test_a_request_is_one_log_line_without_prompt_or_output(http, caplog):
     assert "route=/v1/completions code=ok prompt_tokens=6 output_tokens=7" in lines[0]
     assert "canary" not in caplog.text
     assert "hello" not in caplog.text
+
+
+async def test_sixteen_streams_all_finish(http):
+    answers = await asyncio.gather(*(events(http, COMPLETION) for _ in range(16)))
+    assert all(payloads[-1] == "[DONE]" for payloads in answers)
+    assert len({json.loads(payloads[0])["id"] for payloads in answers}) == 16
+
+
+async def test_a_client_that_never_reads_loses_its_place(monkeypatch):
+    monkeypatch.setattr(sse, "LIMITS", replace(LIMITS, unread_seconds=0.01))
+    is_closed = asyncio.Event()
+
+    async def frames():
+        try:
+            yield b"data: 1\n\n"
+        finally:
+            is_closed.set()
+
+    async def stalled(message):
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    with pytest.raises(ClientLeft):
+        await sse.EventStream(frames())({}, None, stalled)
+    assert is_closed.is_set()
