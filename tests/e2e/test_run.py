@@ -123,6 +123,6 @@ def test_greedy_text_is_the_best_token_of_the_score_each_time(
     assert scored[len(prompt) - 1 : -1].argmax(axis=1).tolist() == made
 
 
-def test_the_capital_of_france_is_paris(default_model: Path) -> None:
-    with package.load(default_model) as llm:
+def test_the_capital_of_france_is_paris(compiled_default: Callable[..., Path]) -> None:
+    with package.load(compiled_default()) as llm:
         assert "Paris" in llm.generate("The capital of France is", max_tokens=5).text
