@@ -46,6 +46,9 @@ class Value:
     index: int = 0  # which result of the producer
     sources: tuple[str, ...] = ()  # of a weight: its tensors in the file, stacked if several
 
+    def __repr__(self) -> str:  # not all it is made of: that would be most of the graph
+        return f"%{self.hint}: {self.type}"
+
     @property
     def op(self) -> Op | None:
         return self.producer.op if self.producer else None
@@ -73,6 +76,9 @@ class Node:
     attrs: Mapping[str, Attr]
     bodies: tuple[Graph, ...] = ()
     results: tuple[Value, ...] = field(init=False, default=())
+
+    def __repr__(self) -> str:
+        return f"{list(self.results)} = {self.op}{self.inputs}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +147,9 @@ class Op:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
@@ -155,6 +164,9 @@ class Graph:
     def nodes(self) -> tuple[Node, ...]:
         """Every node the outputs need, each after the producers of its inputs."""
         return tuple(_walk(self.outputs))
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.nodes)} nodes>"
 
     def __str__(self) -> str:
         from inferflux.ir.print import graph_text  # print needs Graph: the one import cycle, cut

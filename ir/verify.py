@@ -24,11 +24,11 @@ def verify(graph: Graph) -> None:
     for weight in graph.weights:
         _verify_sources(weight)
     _verify_unique((name for weight in graph.weights for name in weight.sources), "tensor")
+    _verify_unique((value.hint for value in graph.inputs), "input")
     _verify_scope(graph, graph.name, ({},))
 
 
 def _verify_scope(graph: Graph, where: str, layers: Layers) -> None:
-    _verify_unique((value.hint for value in graph.inputs), f"{where}: input")
     defined = {*graph.inputs, *graph.weights}
     for value in defined:
         _require(not value.producer, f"{where}: input or weight %{value.hint} is made by a node")

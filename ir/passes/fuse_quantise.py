@@ -27,5 +27,5 @@ def make_quantised(quantise: Node, uses: Uses) -> Replacement | None:
     (x,) = quantise.inputs
     if not x.producer or x.producer.op not in QUANTISING or uses[x] > 1:
         return None
-    fused = QUANTISING[x.producer.op]
-    return {quantise.results[0]: fused(*x.producer.inputs, **x.producer.attrs)}
+    fused = QUANTISING[x.producer.op].node(x.producer.inputs, x.producer.attrs)
+    return {quantise.results[0]: fused.results[0]}
