@@ -28,9 +28,7 @@ class RequestStream:
         self._items: asyncio.Queue[TokenOutput | InferFluxError | None] = asyncio.Queue(bound)
 
     def put(self, item: TokenOutput | InferFluxError) -> None:
-        """Take in what comes next.  Nobody waits for what comes after closing."""
-        if not self._is_over:
-            self._items.put_nowait(item)
+        self._items.put_nowait(item)
 
     def __aiter__(self) -> RequestStream:
         return self

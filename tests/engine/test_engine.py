@@ -45,6 +45,13 @@ def test_batched_equals_alone(fake, request_of, batch, max_tokens, num_groups):
         assert tokens_of(outputs[str(index)]) == fake.generated(prompt, max_tokens)
 
 
+def test_every_group_has_page_tables_of_its_own(fake, request_of):
+    engine = fake.engine(fake.FakeRunner(num_groups=2))
+    engine._kv.pools[1].reserve(5)  # from here on the groups' pages differ
+    engine.add(request_of("a", [1] * 40, 20))
+    assert tokens_of(run(engine)["a"]) == fake.generated([1] * 40, 20)
+
+
 @given(prompts, st.integers(9, 64))
 def test_chunked_prefill_equals_whole(fake, request_of, prompt, chunk_tokens):
     engine = fake.engine(chunk_tokens=chunk_tokens)
