@@ -249,7 +249,7 @@ TENSORS = {
     "product beyond uint64": (one(tensor("a", (2**62, 4))), "tensor 'a'.shape", "asks for"),
     "bytes that wrap to 0": (one(tensor("a", (2**32, 2**30))), "tensor 'a'.shape", "asks for"),
     "row of half a block": (
-        one(tensor("a", (33,), Q8_0)),
+        one(tensor("a", (33, 32), Q8_0)),
         "tensor 'a'.shape",
         "has rows of 33, not whole blocks of 32 (Q8_0)",
     ),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inferflux.ir import frontend
-from inferflux.ir.frontend import LayerGroup, ModelFileError, UnsupportedModel
+from inferflux.ir.frontend import LayerGroup, ModelConfig, ModelFileError, UnsupportedModel
+from inferflux.ir.interpret import interpret
 
 
 def test_the_default_model_is_what_its_card_says(default_model):
@@ -16,6 +17,41 @@ def test_the_default_model_is_what_its_card_says(default_model):
     assert (config.vocab_size, config.context_length, config.is_tied) == (49152, 8192, True)
     assert (config.rope_theta, config.rms_epsilon) == (100000.0, 1e-5)
     assert config.kv_groups == (LayerGroup(tuple(range(30)), None),)
+
+
+def test_the_default_model_knows_the_capital_of_france(default_model):
+    """Interpreted as imported: a wrong pairing, scale or operand order would not say Paris."""
+    source = frontend.open(default_model)
+    config, tokens = frontend.config(source), frontend.tokenizer(source).tokens
+    prompt = [tokens.index(text) for text in ("The", "Ġcapital", "Ġof", "ĠFrance", "Ġis")]
+    inputs = one_sequence(prompt, config)
+    weights = {name: tensor.raw for name, tensor in source.tensors.items()}
+    token, logprob, *_ = interpret(frontend.build(source), inputs, weights)
+    assert tokens[token[0]] == "ĠParis"
+    assert logprob[0] > -0.5
+
+
+def one_sequence(prompt: list[int], config: ModelConfig) -> dict[str, np.ndarray]:
+    """A greedy step over a prompt of at most a page, whose last row wants logits."""
+    pages = (1, config.num_layers, config.num_kv_heads)
+    count, vocab = len(prompt), config.vocab_size
+    return {
+        "tokens": np.array(prompt, np.int32),
+        "positions": np.arange(count, dtype=np.int32),
+        "sequences": np.zeros(count, np.int32),
+        "rows": np.array([count - 1], np.int32),
+        "slots.0": np.arange(count, dtype=np.int32),
+        "pages.0": np.zeros((1, 1), np.int32),
+        "k.0": np.zeros((*pages, config.head_dim, 16), np.float32),
+        "v.0": np.zeros((*pages, 16, config.head_dim), np.float32),
+        "temperature": np.zeros(1, np.float32),
+        "top_k": np.array([vocab], np.int32),
+        "top_p": np.ones(1, np.float32),
+        "min_p": np.zeros(1, np.float32),
+        "seeds": np.zeros(1, np.uint64),
+        "forced": np.array([vocab], np.int32),
+        "num_logprobs": np.zeros(1, np.int32),
+    }
 
 
 def test_graph_has_the_documented_inputs_and_outputs(tiny_gguf):
