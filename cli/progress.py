@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 
 class BuildProgress:
-    """A build report: the bar moves through the stages, notes stay above it.
+    """A build report: one bar that says what is being done, with notes above it.
 
     Where stderr is no terminal each stage is one line when it begins, so that a log reads well.
     """
@@ -23,22 +23,15 @@ class BuildProgress:
         self._stage = ""
 
     def stage(self, name: str, fraction: float) -> None:
-        if name != self._stage:
-            self._begin(name)
-        if self._task is not None:
-            self._bar.update(self._task, completed=fraction)
+        if name != self._stage and not self._console.is_terminal:
+            self.note(f"  {name} ...")
+        self._stage = name
+        if self._task is None:
+            self._task = self._bar.add_task(name, total=1.0)
+        self._bar.update(self._task, description=name, completed=fraction)
 
     def note(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)
-
-    def _begin(self, name: str) -> None:
-        self._stage = name
-        if not self._console.is_terminal:
-            self.note(f"  {name} ...")
-            return
-        if self._task is not None:
-            self._bar.update(self._task, completed=1.0)
-        self._task = self._bar.add_task(name, total=1.0)
 
 
 @contextmanager
