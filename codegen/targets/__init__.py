@@ -1,0 +1,37 @@
+"""The targets there are, best first."""
+
+from __future__ import annotations
+
+from inferflux.codegen.target import CpuTarget
+
+_LINUX = "unknown-linux-gnu"
+
+TARGETS: dict[str, CpuTarget] = {
+    target.name: target
+    for target in (
+        CpuTarget(
+            name="cpu:avx512",
+            machines={
+                "x86_64": {
+                    "kind": "llvm",
+                    "mtriple": f"x86_64-{_LINUX}",
+                    "mcpu": "x86-64-v4",
+                    "mattr": ["+avx512vnni"],
+                }
+            },
+            features=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni"),
+            row_blocks=(1, 2, 4, 8, 16),
+            vnni=True,
+            native_half=True,
+        ),
+        CpuTarget(
+            name="cpu:portable",
+            machines={
+                "x86_64": {"kind": "llvm", "mtriple": f"x86_64-{_LINUX}", "mcpu": "x86-64"},
+                "aarch64": {"kind": "llvm", "mtriple": f"aarch64-{_LINUX}", "mcpu": "generic"},
+            },
+            features=(),
+            row_blocks=(1, 4),
+        ),
+    )
+}

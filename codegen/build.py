@@ -1,0 +1,242 @@
+"""From a model file to a compiled model: lower, select, plan, write, compile, pack."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from inferflux.codegen.artifact.compiled import (
+    PAGE_SIZE,
+    Bytes,
+    CompiledModel,
+    CompiledTarget,
+    CpuStep,
+    KVGroup,
+    KVStream,
+    ModelFacts,
+    StepVariant,
+    TokenizerFacts,
+)
+from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
+from inferflux.codegen.memory import MAX_WORKERS, MemoryPlan, plan_memory
+from inferflux.codegen.select import Layers, Phase, select
+from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
+from inferflux.codegen.target import CpuTarget, UnsupportedOnTarget
+from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.templates import template_text
+from inferflux.codegen.weights import WeightPlan, pack_weights, plan_weights
+from inferflux.errors import InvalidArgument
+from inferflux.ir import frontend, passes
+from inferflux.ir.frontend import ModelConfig, ModelSource
+from inferflux.ir.graph import Graph
+from inferflux.kernels.kernel import StepShape
+
+MAX_STEP_TOKENS = 512
+
+Progress = Callable[[str, float], None]
+
+
+def compile(  # noqa: A001  the verb of the pipeline
+    source: ModelSource,
+    targets: Sequence[str] = ("cpu:avx512",),
+    numerics: str = "default",
+    dump_ir: Path | None = None,
+    progress: Progress | None = None,
+) -> CompiledModel:
+    """Compile a model for targets, the best first.
+
+    Args:
+        numerics: "default", or "float32": every product and sum in float32.
+        dump_ir: a directory for the IR after each pass.
+        progress: called with a stage and the fraction of the whole that is done.
+
+    Raises:
+        InvalidArgument: a target is not known.
+        UnsupportedOnTarget: a target cannot run what the model asks.
+        ModelFileError: the file is not a model that the front end takes.
+    """
+    report = progress or (lambda stage, fraction: None)
+    report("reading the graph", 0.0)
+    config = frontend.config(source)
+    graph = passes.run(frontend.build(source), passes.PIPELINE, numerics=numerics, dump=dump_ir)
+    weights: dict[str, Bytes] = {}
+    compiled: dict[str, CompiledTarget] = {}
+    for number, name in enumerate(targets):
+        share = _Share(report, number / len(targets), 1 / len(targets))
+        build = _TargetBuild(source, config, graph, _target(name), numerics, share)
+        compiled[name] = build.run(weights)
+    report("compiled", 1.0)
+    return CompiledModel(
+        facts=_facts(source, config),
+        tokenizer=TokenizerFacts(**_fields(frontend.tokenizer(source))),
+        graph={name: str(graph) for name in targets},
+        targets=compiled,
+        weights=weights,
+    )
+
+
+class _Share:
+    """The part of a progress report that one target's build moves through."""
+
+    def __init__(self, report: Progress, start: float, width: float) -> None:
+        self.report, self.start, self.width = report, start, width
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self.report(stage, self.start + self.width * fraction)
+
+
+class _TargetBuild:
+    """One target's build: what is planned once and used by every variant of the step."""
+
+    def __init__(
+        self,
+        source: ModelSource,
+        config: ModelConfig,
+        graph: Graph,
+        target: CpuTarget,
+        numerics: str,
+        report: _Share,
+    ) -> None:
+        _require_head_dim(config, target)
+        self.source, self.config, self.graph = source, config, graph
+        self.target, self.numerics, self.report = target, numerics, report
+        self.plan: WeightPlan = plan_weights(graph, target.name)
+        self.memory: MemoryPlan = plan_memory(
+            graph, self.plan, MAX_STEP_TOKENS, config.vocab_size, target.name
+        )
+
+    def run(self, weights: dict[str, Bytes]) -> CompiledTarget:
+        """Give the compiled target; its segment of weights is added to ``weights``."""
+        from inferflux.codegen.targets.cpu import compile_steps
+
+        self.report("packing weights", 0.05)
+        arena = pack_weights(self.plan, self.source)
+        segment = segment_name("panel16", arena)
+        weights.setdefault(segment, arena)
+        steps, keys = self._write_steps()
+        report = self.report
+        objects = compile_steps(
+            self.target, steps, lambda stage, done: report(stage, 0.1 + 0.9 * done)
+        )
+        kernel_keys = {name: key.digest for name, key in keys.items()}
+        return CompiledTarget(
+            name=self.target.name,
+            numerics=self.numerics,
+            target_key=self._key(kernel_keys).digest,
+            features=self.target.features,
+            objects=objects,
+            sources={f"{step.symbol}.py": step.text for step in steps},
+            kernel_keys=kernel_keys,
+            weights=segment,
+            kv_groups=tuple(_kv_groups(self.graph, self.config)),
+            step=self._step(steps),
+        )
+
+    def _write_steps(self) -> tuple[list[StepText], dict[str, KernelKey]]:
+        writer = StepWriter(self.graph, self.target, self.memory)
+        steps, keys = [], {}
+        for row_block in self.target.row_blocks:
+            last = row_block == self.target.row_blocks[-1]
+            shape = StepShape(row_block, MAX_STEP_TOKENS if last else row_block)
+            phases = select(self.graph, shape, self.target.name)
+            steps.append(writer.write(phases, self.plan.layer_bases, shape))
+            keys |= {
+                f"step_{row_block}/{number}": _kernel_key(phase, self.target)
+                for number, phase in enumerate(_flat(phases))
+            }
+        return steps, keys
+
+    def _key(self, kernel_keys: Mapping[str, str]) -> TargetKey:
+        return TargetKey(
+            target=self.target.name,
+            features=" ".join(self.target.features),
+            numerics=self.numerics,
+            passes=" ".join(each.__name__ for phase in passes.PIPELINE for each in phase.passes),
+            graph=str(self.graph),
+            layouts=" ".join(sorted({value.type.layout for value in self.graph.weights})),
+            kernel_keys=lines(kernel_keys),
+        )
+
+    def _step(self, steps: Sequence[StepText]) -> CpuStep:
+        sizes = self.memory.sizes
+        return CpuStep(
+            arguments=(*step_buffers(self.graph), *SCALARS),
+            variants=tuple(StepVariant(step.symbol, step.max_tokens) for step in steps),
+            scratch_f32=sizes["scratch_f32"],
+            scratch_i8=sizes["scratch_i8"],
+            scratch_i32=sizes["scratch_i32"],
+            sync=counters(max(step.num_phases for step in steps)),
+            max_step_tokens=MAX_STEP_TOKENS,
+            max_workers=MAX_WORKERS,
+        )
+
+
+def _target(name: str) -> CpuTarget:
+    if name not in TARGETS:
+        raise InvalidArgument(f"target {name!r} is not known; known: {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def _require_head_dim(config: ModelConfig, target: CpuTarget) -> None:
+    if config.head_dim % 32:
+        raise UnsupportedOnTarget(
+            target.name,
+            f"heads of {config.head_dim} (attention.key_length); a multiple of 32 it can",
+        )
+
+
+def _kernel_key(phase: Phase, target: CpuTarget) -> KernelKey:
+    node = phase.node
+    return KernelKey(
+        op=node.op.name,
+        types=" ".join(str(value.type) for value in (*node.inputs, *node.results)),
+        attrs=lines({name: str(value) for name, value in node.attrs.items()}),
+        schedule=lines({name: str(value) for name, value in phase.schedule.items()}),
+        target=target.name,
+        toolchain=f"apache-tvm {importlib.metadata.version('apache-tvm')}",
+        template=template_text(phase.kernel.template),
+    )
+
+
+def _flat(phases: Sequence[Phase | Layers]) -> Iterator[Phase]:
+    for item in phases:
+        if isinstance(item, Phase):
+            yield item
+        else:
+            yield from (phase for body in item.bodies for phase in body)
+
+
+def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:
+    """The pages that the graph's inputs say the engine must keep."""
+    dtypes = {"f16": "float16", "f32": "float32"}
+    inputs = {value.hint: value.type for value in graph.inputs}
+    for index, group in enumerate(config.kv_groups):
+        streams = []
+        for name in ("k", "v"):
+            pages = inputs[f"{name}.{index}"]
+            shape = tuple(dim for dim in pages.shape if isinstance(dim, int))
+            assert PAGE_SIZE in shape, f"pages of {pages} do not hold {PAGE_SIZE} tokens"
+            streams.append(KVStream(name, dtypes[pages.dtype.name], shape))
+        yield KVGroup(group.layers, group.window, tuple(streams))
+
+
+def _facts(source: ModelSource, config: ModelConfig) -> ModelFacts:
+    types: dict[str, int] = {}
+    for tensor in source.tensors.values():
+        types[tensor.dtype.name] = types.get(tensor.dtype.name, 0) + 1
+    return ModelFacts(
+        name=config.name,
+        architecture=config.architecture,
+        vocab_size=config.vocab_size,
+        context_length=config.context_length,
+        num_layers=config.num_layers,
+        hidden_size=config.hidden_size,
+        source_digest=source.digest(),
+        source_types=dict(sorted(types.items())),
+    )
+
+
+def _fields(metadata: frontend.TokenizerMetadata) -> dict[str, object]:
+    return asdict(metadata)

@@ -1,0 +1,173 @@
+"""The memory plan: where every value of a step lives, and how much scratch that takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inferflux.codegen.target import UnsupportedOnTarget
+from inferflux.codegen.weights import WeightPlan
+from inferflux.ir import ops
+from inferflux.ir.graph import Graph, Node, Value
+from inferflux.ir.ops.repeat import parts
+from inferflux.kernels.storage import LANES, Array, FloatRows, Int8Rows, Operand, Pages
+
+MAX_WORKERS = 64
+ROW_PADDING = 16  # rows past the last: a block of rows computes them and nobody reads them
+
+SAMPLE_OUTPUTS = ("out_tokens", "out_logprobs", "top_tokens", "top_logprobs")
+
+
+@dataclass(slots=True)
+class MemoryPlan:
+    """Operands by value, and elements of scratch by buffer."""
+
+    operands: dict[Value, Operand] = field(default_factory=dict)
+    worker_scratch: str = ""  # where a worker's own part of scratch_f32 begins, as an expression
+    sizes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def plan_memory(
+    graph: Graph, weights: WeightPlan, max_tokens: int, vocab_size: int, target: str
+) -> MemoryPlan:
+    """Give every value of the graph a place; weights and constants have theirs already.
+
+    A value's place is used again when its last reader is done; the residual stream is updated in
+    place, so that what a layer carries on lies where it was carried in.
+
+    Raises:
+        UnsupportedOnTarget: a layer carries a value on that it did not update in place.
+    """
+    return _Planner(weights, max_tokens + ROW_PADDING, vocab_size, target).plan(graph)
+
+
+class _Planner:
+    def __init__(self, weights: WeightPlan, rows: int, vocab_size: int, target: str) -> None:
+        self.rows = rows
+        self.vocab_size = vocab_size
+        self.target = target
+        self.memory = MemoryPlan(dict(weights.operands))
+        self.free: dict[tuple[str, int], list[int]] = defaultdict(list)
+
+    def plan(self, graph: Graph) -> MemoryPlan:
+        for value in graph.inputs:
+            self.memory.operands[value] = _input_operand(value)
+        self._plan_nodes(graph.nodes, graph.outputs, keep=())
+        start, own = self.memory.sizes["scratch_f32"], _padded(self.vocab_size)
+        self.memory.worker_scratch = f"{start} + worker * {own}"
+        self.memory.sizes["scratch_f32"] = start + MAX_WORKERS * own
+        return self.memory
+
+    def _plan_nodes(
+        self, nodes: Sequence[Node], outputs: Sequence[Value], keep: Sequence[Value]
+    ) -> None:
+        """``keep``: values that outlive these nodes."""
+        last = _last_uses(nodes)
+        kept = {*outputs, *keep}
+        for node in nodes:
+            if not node.inputs:
+                continue
+            dying = [v for v in dict.fromkeys(node.inputs) if last[v] is node and v not in kept]
+            self._place_results(node, dying)
+            for value in dying:
+                self._release(value)
+
+    def _place_results(self, node: Node, dying: list[Value]) -> None:
+        if node.op is ops.repeat:
+            self._plan_repeat(node, dying)
+        elif node.op is ops.sample:
+            for value, name in zip(node.results, SAMPLE_OUTPUTS, strict=True):
+                self.memory.operands[value] = Array(name)
+        elif node.op is ops.qkv_rope_append:
+            query, keys, values = node.results
+            self._place(query)
+            self.memory.operands[keys] = self.memory.operands[node.inputs[-2]]
+            self.memory.operands[values] = self.memory.operands[node.inputs[-1]]
+        elif node.op is ops.linear_residual and node.inputs[2] in dying:
+            dying.remove(
+                node.inputs[2]
+            )  # out[i] = residual[i] + ...: each piece reads what it writes
+            self.memory.operands[node.results[0]] = self.memory.operands[node.inputs[2]]
+        else:
+            for value in node.results:
+                self._place(value)
+
+    def _plan_repeat(self, node: Node, dying: list[Value]) -> None:
+        carried, invariants = parts(node).carried, parts(node).invariants
+        for body in node.bodies:
+            for inner, outer in zip(body.inputs, (*carried, *invariants), strict=True):
+                self.memory.operands[inner] = self.memory.operands[outer]
+            self._plan_nodes(body.nodes, body.outputs, keep=body.inputs[len(carried) :])
+            for inner, outer in zip(body.outputs, carried, strict=True):
+                if self.memory.operands[inner] != self.memory.operands[outer]:
+                    raise UnsupportedOnTarget(
+                        self.target,
+                        f"layers that carry {outer.type} on without updating it in place",
+                    )
+        for result, outer in zip(node.results, carried, strict=True):
+            self.memory.operands[result] = self.memory.operands[outer]
+            if outer in dying:
+                dying.remove(outer)
+
+    def _place(self, value: Value) -> None:
+        width = value.type.shape[-1]
+        assert isinstance(width, int), f"the rows of {value.type} are static"
+        if value.type.dtype.is_quantised:
+            blocks = width // 32
+            self.memory.operands[value] = Int8Rows(
+                columns=width,
+                values=self._take("scratch_i8", width),
+                scales=self._take("scratch_f32", blocks),
+                scaled_sums=self._take("scratch_f32", blocks),
+                corrections=self._take("scratch_i32", blocks),
+            )
+        elif width == self.vocab_size and value.type.shape[0] == "R":
+            self.memory.operands[value] = FloatRows(width, 0, _padded(width), "logits")
+        else:
+            base = self._take("scratch_f32", _padded(width))
+            self.memory.operands[value] = FloatRows(width, base, _padded(width))
+
+    def _take(self, buffer: str, per_row: int) -> int:
+        elements = -(-self.rows * per_row // 64) * 64  # whole cache lines for any element
+        waiting = self.free[buffer, elements]
+        if waiting:
+            return waiting.pop()
+        start = self.memory.sizes[buffer]
+        self.memory.sizes[buffer] = start + elements
+        return start
+
+    def _give(self, buffer: str, per_row: int, start: int) -> None:
+        self.free[buffer, -(-self.rows * per_row // 64) * 64].append(start)
+
+    def _release(self, value: Value) -> None:
+        match self.memory.operands.get(value):
+            case Int8Rows(columns=columns) as rows:
+                self._give("scratch_i8", columns, rows.values)
+                self._give("scratch_f32", columns // 32, rows.scales)
+                self._give("scratch_f32", columns // 32, rows.scaled_sums)
+                self._give("scratch_i32", columns // 32, rows.corrections)
+            case FloatRows(buffer="scratch_f32") as rows:
+                self._give("scratch_f32", rows.stride, rows.base)
+            case _:
+                return
+
+
+def _last_uses(nodes: Sequence[Node]) -> Mapping[Value, Node]:
+    last: dict[Value, Node] = {}
+    for node in nodes:
+        last.update(dict.fromkeys(node.inputs, node))
+    return last
+
+
+def _input_operand(value: Value) -> Operand:
+    """A graph input is an argument of the step: pages of a pool, or an array."""
+    name = value.hint.replace(".", "_")
+    if len(value.type.shape) == 5:
+        layers, heads, *page = (dim for dim in value.type.shape if isinstance(dim, int))
+        return Pages(name, layers, heads, page[0] * page[1] // LANES)
+    return Array(name)
+
+
+def _padded(width: int) -> int:
+    return -(-width // LANES) * LANES

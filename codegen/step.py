@@ -1,0 +1,173 @@
+"""The text of a compiled step: phases in one launch, layers a loop, pieces claimed by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan
+from inferflux.codegen.select import Layers, Phase
+from inferflux.codegen.target import CpuTarget
+from inferflux.codegen.templates import render
+from inferflux.ir.graph import Attr, Graph, Node, Stacked
+from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
+from inferflux.kernels.kernel import StepShape, blocks_of, rows_of
+from inferflux.kernels.storage import Operand, Pages
+
+SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")
+COUNTER_STRIDE = 32  # int32 between the counters of two phases: claims and completions, a line each
+_DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepText:
+    """One variant of the step as TVMScript, and how its function is called."""
+
+    symbol: str
+    max_tokens: int
+    text: str
+    num_phases: int
+
+
+def counters(num_phases: int) -> int:
+    """Elements of ``sync`` that so many phases take."""
+    return num_phases * COUNTER_STRIDE
+
+
+def step_buffers(graph: Graph) -> dict[str, str]:
+    """The step's buffers, in the order of its arguments: name -> element type."""
+    buffers = {"weights": "uint8", "scratch_f32": "float32", "scratch_i8": "int8"}
+    buffers |= {"scratch_i32": "int32", "sync": "int32"}
+    for value in graph.inputs:
+        buffers[value.hint.replace(".", "_")] = _DTYPES[value.type.dtype.name]
+    outputs = dict(zip(SAMPLE_OUTPUTS, ("int32", "float32", "int32", "float32"), strict=True))
+    return buffers | outputs | {"logits": "float32"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepWriter:
+    """Writes the step of one graph for one target."""
+
+    graph: Graph
+    target: CpuTarget
+    memory: MemoryPlan
+
+    def write(
+        self,
+        phases: tuple[Phase | Layers, ...],
+        bases: Mapping[Node, tuple[tuple[int, int], ...]],
+        shape: StepShape,
+    ) -> StepText:
+        """Write the variant of one shape.  ``bases``: see ``WeightPlan.layer_bases``."""
+        buffers = step_buffers(self.graph)
+        symbol = f"step_{shape.row_block}"
+        texts, index = [], 0
+        for number, item in enumerate(phases):
+            if isinstance(item, Phase):
+                texts.append(self._phase(item, f"_{number}", str(index), {}))
+            else:
+                texts.append(self._layers(item, f"_{number}", index, bases[item.node]))
+            index += _num_phases(item)
+        text = render(
+            "step.j2",
+            {
+                "symbol": symbol,
+                "row_block": shape.row_block,
+                "max_tokens": shape.max_tokens,
+                "handles": [f"{name}_handle: T.handle" for name in buffers],
+                "scalars": SCALARS,
+                "buffers": buffers,
+                "phases": "\n".join(texts),
+            },
+        )
+        return StepText(symbol, shape.max_tokens, text, index)
+
+    def _layers(
+        self, layers: Layers, number: str, index: int, bases: tuple[tuple[int, int], ...]
+    ) -> str:
+        names = {name: f"this_{name}" for name in stacked_attributes(layers.node)}
+        kinds = []
+        for kind, (body, (base, stride)) in enumerate(zip(layers.bodies, bases, strict=True)):
+            phases = [
+                self._phase(
+                    phase,
+                    f"{number}_{kind}_{position}",
+                    f"{index + position} + layer * {layers.phases_per_layer}",
+                    names,
+                )
+                for position, phase in enumerate(body)
+            ]
+            kinds.append({"base": base, "stride": stride, "phases": phases})
+        return render(
+            "layers.j2",
+            {
+                "num_layers": layers.num_layers,
+                "kind_of_layer": layer_kinds(layers.node),
+                "place_in_kind": _places(layer_kinds(layers.node)),
+                "stacked": {
+                    names[name]: values for name, values in stacked_attributes(layers.node).items()
+                },
+                "kinds": kinds,
+            },
+        )
+
+    def _phase(self, phase: Phase, number: str, index: str, names: Mapping[str, str]) -> str:
+        node = phase.node
+        pieces = phase.kernel.pieces(node, phase.schedule)
+        if phase.when:
+            pieces = f"T.if_then_else({phase.when}, {pieces}, 0)"
+        return render(
+            "phase.j2",
+            {
+                "title": _title(node),
+                "number": number,
+                "index": index,
+                "pieces": pieces,
+                "body": self.body(phase, names),
+            },
+        )
+
+    def body(self, phase: Phase, names: Mapping[str, str]) -> str:
+        """The phase body: the template with operands, attributes and schedule filled in."""
+        operands = dict(self._operands(phase))
+        attrs = {name: _attr(value, names) for name, value in phase.node.attrs.items()}
+        row_block = phase.schedule.get("row_block", 1)
+        return render(
+            phase.kernel.template,
+            {
+                **operands,
+                **attrs,
+                **phase.schedule,
+                **phase.kernel.parameters(operands, phase.schedule),
+                "row_blocks": blocks_of(rows_of(phase.node), row_block),
+                "DOT_TYPE": "int32" if self.target.vnni else "float32",
+                "scratch": self.memory.worker_scratch,
+            },
+        )
+
+    def _operands(self, phase: Phase) -> Iterator[tuple[str, Operand]]:
+        node = phase.node
+        for name, value in zip(node.op.parameters, node.inputs, strict=True):
+            yield name, self.memory.operands[value]
+        for name, value in zip(phase.kernel.results, node.results, strict=True):
+            operand = self.memory.operands[value]
+            if not isinstance(operand, Pages):
+                yield name, operand
+
+
+def _num_phases(item: Phase | Layers) -> int:
+    return 1 if isinstance(item, Phase) else item.phases_per_layer * item.num_layers
+
+
+def _attr(value: Attr, names: Mapping[str, str]) -> Attr:
+    return names[value.name] if isinstance(value, Stacked) else value
+
+
+def _places(kinds: tuple[int, ...]) -> tuple[int, ...]:
+    """For each layer, how many layers of its kind come before it."""
+    return tuple(kinds[:layer].count(kind) for layer, kind in enumerate(kinds))
+
+
+def _title(node: Node) -> str:
+    results = ", ".join(f"{value.hint or value.type}" for value in node.results)
+    return f"{results} = {node.op}"

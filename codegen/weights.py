@@ -1,0 +1,179 @@
+"""The arena of weights: packed for the kernels, in the order a step reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from inferflux.codegen.target import UnsupportedOnTarget
+from inferflux.ir import ops
+from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.graph import Array, Graph, Node, Value
+from inferflux.ir.ops.repeat import parts
+from inferflux.kernels.linear.layouts import (
+    BLOCK_BYTES,
+    BLOCK_COLUMNS,
+    pack_panels,
+    packed_bytes,
+    pair_order,
+)
+from inferflux.kernels.storage import Operand, Panels, Vector
+
+ALIGNMENT = 64
+PREFETCH_PADDING = 4096  # a prefetch may look so far past the last weight
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One weight's place in the arena, and what is written there."""
+
+    offset: int
+    nbytes: int
+    value: Value
+    layer: int | None  # of a stacked weight: which of its sources
+    pairs: tuple[int, str] | None  # (head_dim, kind of pairs) under panel16.pairs
+
+
+@dataclass(slots=True)
+class WeightPlan:
+    """Operands by value, the strides of layers by ``repeat`` and kind, and what goes where."""
+
+    operands: dict[Value, Operand] = field(default_factory=dict)
+    layer_bases: dict[Node, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    packed: list[Packed] = field(default_factory=list)
+    nbytes: int = 0
+
+
+def plan_weights(graph: Graph, target: str) -> WeightPlan:
+    """Lay the weights out in reading order; layers of a kind follow each other at one stride."""
+    plan = WeightPlan()
+    for node in graph.nodes:
+        if node.op is ops.repeat:
+            _plan_layers(plan, node, target)
+        elif not node.inputs:
+            _place(plan, node.results[0], None, target)
+        else:
+            for value in _weights_of(node, graph):
+                _place(plan, value, _pairs(node, value), target)
+    plan.nbytes += PREFETCH_PADDING
+    return plan
+
+
+def pack_weights(plan: WeightPlan, source: ModelSource) -> Array:
+    """Write the arena.  Every tensor of the file is read once, where it lies."""
+    arena = np.zeros(plan.nbytes, np.uint8)
+    for packed in plan.packed:
+        arena[packed.offset : packed.offset + packed.nbytes] = _content(packed, source)
+    return arena
+
+
+def _plan_layers(plan: WeightPlan, node: Node, target: str) -> None:
+    bases = []
+    for body, stacked in zip(node.bodies, parts(node).weights, strict=True):
+        offsets, stride = _layer_layout(body, target)
+        bases.append((plan.nbytes, stride))
+        outer = dict(zip(body.weights, stacked, strict=True))
+        for value, offset in offsets.items():
+            plan.operands[value] = _operand(value, f"layer_weights + T.int64({offset})")
+        for layer in range(_num_layers(stacked)):
+            for value, offset in offsets.items():
+                start = plan.nbytes + layer * stride + offset
+                nbytes, pairs = _nbytes(value, target), _body_pairs(body, value)
+                plan.packed.append(Packed(start, nbytes, outer[value], layer, pairs))
+        plan.nbytes += stride * _num_layers(stacked)
+    plan.layer_bases[node] = tuple(bases)
+
+
+def _layer_layout(body: Graph, target: str) -> tuple[dict[Value, int], int]:
+    """Offsets of one layer's weights, in the order they are read, and the bytes of the layer."""
+    offsets: dict[Value, int] = {}
+    stride = 0
+    for node in body.nodes:
+        for value in _weights_of(node, body):
+            if value not in offsets:
+                offsets[value] = stride
+                stride += _aligned(_nbytes(value, target))
+    return offsets, stride
+
+
+def _place(plan: WeightPlan, value: Value, pairs: tuple[int, str] | None, target: str) -> None:
+    if value in plan.operands:  # a tied head
+        return
+    plan.operands[value] = _operand(value, f"T.int64({plan.nbytes})")
+    plan.packed.append(Packed(plan.nbytes, _nbytes(value, target), value, None, pairs))
+    plan.nbytes += _aligned(_nbytes(value, target))
+
+
+def _weights_of(node: Node, graph: Graph) -> Iterator[Value]:
+    own = set(graph.weights)
+    return (value for value in node.inputs if value in own)
+
+
+def _body_pairs(body: Graph, value: Value) -> tuple[int, str] | None:
+    reader = next(node for node in body.nodes if value in node.inputs)
+    return _pairs(reader, value)
+
+
+def _pairs(node: Node, value: Value) -> tuple[int, str] | None:
+    if not value.type.layout.endswith(".pairs"):
+        return None
+    head_dim, kind = node.attrs["head_dim"], node.attrs["pairs"]
+    assert isinstance(head_dim, int)
+    assert isinstance(kind, str)
+    return head_dim, kind
+
+
+def _is_vector(value: Value) -> bool:
+    return not value.type.layout
+
+
+def _operand(value: Value, base: str) -> Operand:
+    shape = value.type.shape
+    if _is_vector(value):
+        return Vector(base, int(shape[-1]))
+    name = value.type.dtype.name
+    return Panels(name, int(shape[0]), int(shape[1]), base, BLOCK_BYTES[name], BLOCK_COLUMNS[name])
+
+
+def _nbytes(value: Value, target: str) -> int:
+    shape = tuple(int(dim) for dim in value.type.shape)
+    dtype = value.type.dtype
+    if _is_vector(value):
+        if dtype.name != "f32":
+            raise UnsupportedOnTarget(target, f"a norm weight or table of {value.type}, only f32")
+        return int(np.prod(shape)) * 4
+    if dtype.name not in BLOCK_BYTES:
+        raise UnsupportedOnTarget(target, f"a weight of {value.type}: no packed layout for {dtype}")
+    return packed_bytes(dtype, shape[0], shape[1])
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _num_layers(stacked: tuple[Value, ...]) -> int:
+    return int(stacked[0].type.shape[0]) if stacked else 0
+
+
+def _content(packed: Packed, source: ModelSource) -> Array:
+    value = packed.value
+    if value.producer is not None:  # a constant of the graph, e.g. the rope table
+        constant = value.producer.op.numpy(**value.producer.attrs)
+        return np.ascontiguousarray(constant, np.float32).view(np.uint8).reshape(-1)
+    raw = source.tensors[value.sources[packed.layer or 0]].raw
+    if _is_vector(value):
+        return raw
+    rows, columns = (int(dim) for dim in value.type.shape[-2:])
+    order = pair_order(rows, *packed.pairs) if packed.pairs else None
+    return pack_panels(raw, value.type.dtype, rows, columns, order)
+
+
+def sources_of(plan: WeightPlan) -> Mapping[str, int]:
+    """Where each tensor of the file begins in the arena."""
+    return {
+        packed.value.sources[packed.layer or 0]: packed.offset
+        for packed in plan.packed
+        if packed.value.sources
+    }

@@ -1,0 +1,12 @@
+"""embed, take_rows: rows that are fetched by an index; one row is one piece."""
+
+from __future__ import annotations
+
+from inferflux.ir import ops
+from inferflux.kernels.kernel import Kernel, no_parameters
+from inferflux.kernels.norm.space import row_pieces, whole_rows
+
+KERNELS = (
+    Kernel(ops.embed, "embed/cpu.j2", ("out",), whole_rows, row_pieces, no_parameters),
+    Kernel(ops.take_rows, "embed/rows_cpu.j2", ("out",), whole_rows, row_pieces, no_parameters),
+)

@@ -1,0 +1,60 @@
+"""What a kernel family tells codegen about one op on a CPU: its phase body and how work is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from inferflux.ir.graph import Node, Op
+from inferflux.kernels.storage import Operand
+
+Schedule = Mapping[str, int]  # a point of a family's space, by name
+
+
+@dataclass(frozen=True, slots=True)
+class StepShape:
+    """What is fixed when a variant of the step is compiled.
+
+    ``row_block`` tokens are computed together: every weight that is unpacked serves them all.
+    """
+
+    row_block: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One op as a phase of the step.
+
+    ``schedules`` lists how the phase may be cut, the first being the default; ``pieces`` gives, for
+    one of them, the number of pieces as an expression over ``num_tokens``, ``num_rows`` and
+    numbers; ``parameters`` gives what the template needs beyond operands, attributes and schedule.
+    """
+
+    op: Op
+    template: str  # relative to kernels/
+    results: tuple[str, ...]  # what the template calls the op's results
+    schedules: Callable[[Node, StepShape], Iterator[Schedule]]
+    pieces: Callable[[Node, Schedule], str]
+    parameters: Callable[[Mapping[str, Operand], Schedule], Mapping[str, object]]
+
+
+def no_parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
+    """For templates that need only their operands."""
+    return {}
+
+
+def rows_of(node: Node) -> str:
+    """The run-time number of rows of a node's first result: of tokens, or of rows for logits."""
+    match node.results[0].type.shape[0]:
+        case "T":
+            return "num_tokens"
+        case "R":
+            return "num_rows"
+        case other:
+            raise AssertionError(f"{node.op} has rows of {other}, neither T nor R")
+
+
+def blocks_of(rows: str, row_block: int) -> str:
+    """How many blocks of ``row_block`` cover ``rows``."""
+    return rows if row_block == 1 else f"T.truncdiv({rows} + {row_block - 1}, {row_block})"

@@ -1,0 +1,50 @@
+"""qkv_rope_append: three projections, RoPE and the write into pages, in units of 32 outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from inferflux.ir import ops
+from inferflux.ir.graph import Node
+from inferflux.kernels.kernel import Kernel, Schedule, StepShape, blocks_of
+from inferflux.kernels.linear.space import PIECES, PREFETCH
+from inferflux.kernels.storage import Operand, Panels
+
+UNIT = 32  # outputs: 16 rotary pairs
+
+
+def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
+    """Units of a piece, from the size that makes PIECES pieces of one row block downwards."""
+    group = max(1, _units(node) // PIECES) if shape.row_block < 8 else 1
+    while group:
+        yield {"row_block": shape.row_block, "units": group, "prefetch": PREFETCH}
+        group //= 2
+
+
+def unit_pieces(node: Node, schedule: Schedule) -> str:
+    groups = -(-_units(node) // schedule["units"])
+    return f"{blocks_of('num_tokens', schedule['row_block'])} * {groups}"
+
+
+def unit_counts(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
+    queries, keys = operands["wq"], operands["wk"]
+    assert isinstance(queries, Panels)
+    assert isinstance(keys, Panels)
+    return {"q_units": queries.rows // UNIT, "kv_units": keys.rows // UNIT}
+
+
+def _units(node: Node) -> int:
+    rows = [weight.type.shape[0] for weight in node.inputs[3:6]]  # wq, wk, wv
+    return sum(dim for dim in rows if isinstance(dim, int)) // UNIT
+
+
+KERNELS = (
+    Kernel(
+        ops.qkv_rope_append,
+        "qkv/cpu.j2",
+        ("out", "keys_after", "values_after"),
+        unit_groups,
+        unit_pieces,
+        unit_counts,
+    ),
+)

@@ -1,0 +1,130 @@
+"""Where operands live while a step runs, as templates address them: expressions over TIR buffers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANES = 16  # values of a vector, rows of a panel, tokens of a page
+
+
+@dataclass(frozen=True, slots=True)
+class FloatRows:
+    """f32[rows, columns] in a float buffer, rows ``stride`` apart and padded with zeros."""
+
+    columns: int
+    base: int
+    stride: int
+    buffer: str = "scratch_f32"
+
+    form: str = "f32"
+
+    def at(self, row: str, column: str) -> str:
+        return f"{self.base} + ({row}) * {self.stride} + {column}"
+
+    def scalar(self, row: str, column: str) -> str:
+        return f"{self.buffer}[{self.at(row, column)}]"
+
+    def vector(self, row: str, column: str) -> str:
+        return f"{self.buffer}[lanes({self.at(row, column)})]"
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Rows:
+    """i8x32[rows, columns]: int8 values, and per block of 32 a scale and sums of the values.
+
+    ``scaled_sum`` is scale * sum (what a minimum is multiplied with); ``correction`` is -128 * sum
+    (what takes back the 128 that is added to signed weights to make them unsigned).
+    """
+
+    columns: int
+    values: int  # offset in scratch_i8
+    scales: int  # offset in scratch_f32
+    scaled_sums: int  # offset in scratch_f32
+    corrections: int  # offset in scratch_i32
+
+    form: str = "i8x32"
+
+    @property
+    def blocks(self) -> int:
+        return self.columns // 32
+
+    def value(self, row: str, column: str) -> str:
+        return f"{self.values} + ({row}) * {self.columns} + {column}"
+
+    def scale(self, row: str, block: str) -> str:
+        return f"scratch_f32[{self.scales} + ({row}) * {self.blocks} + {block}]"
+
+    def scaled_sum(self, row: str, block: str) -> str:
+        return f"scratch_f32[{self.scaled_sums} + ({row}) * {self.blocks} + {block}]"
+
+    def correction(self, row: str, block: str) -> str:
+        return f"scratch_i32[{self.corrections} + ({row}) * {self.blocks} + {block}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """A weight [rows, columns] in panels of 16 rows, somewhere in the arena of weights."""
+
+    dtype: str
+    rows: int
+    columns: int
+    base: str  # int64 expression
+    block_bytes: int  # of 16 rows x block columns
+    block: int  # columns that are stored together
+
+    @property
+    def panels(self) -> int:
+        return -(-self.rows // LANES)
+
+    @property
+    def blocks(self) -> int:
+        return self.columns // self.block
+
+    @property
+    def panel_bytes(self) -> int:
+        return self.blocks * self.block_bytes
+
+    def panel(self, index: str) -> str:
+        """Where panel ``index`` begins, as an int64 expression."""
+        return f"{self.base} + T.cast({index}, 'int64') * T.int64({self.panel_bytes})"
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """f32 constants in the arena of weights: a norm's weight, a rope table."""
+
+    base: str  # int64 expression, in bytes
+    columns: int
+
+    def vector(self, element: str) -> str:
+        return f"f32_of(weights, {self.base} + T.int64(4) * T.cast({element}, 'int64'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A one-dimensional argument of the step: tokens, positions, a page table, sampling rows."""
+
+    buffer: str
+
+    def at(self, index: str) -> str:
+        return f"{self.buffer}[{index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """One stream of a KV group's pool: [page, layer, kv head, 16 x head size]."""
+
+    buffer: str
+    layers: int
+    kv_heads: int
+    head_dim: int
+
+    def head(self, page: str, layer: str, kv_head: str) -> str:
+        """Where one head's part of a page begins, as an int64 expression."""
+        return (
+            f"((T.cast({page}, 'int64') * {self.layers} + {layer}) * {self.kv_heads} + {kv_head})"
+            f" * {LANES * self.head_dim}"
+        )
+
+
+Operand = FloatRows | Int8Rows | Panels | Vector | Array | Pages
