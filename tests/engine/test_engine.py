@@ -46,10 +46,13 @@ def test_batched_equals_alone(fake, request_of, batch, max_tokens, num_groups):
 
 
 def test_every_group_has_page_tables_of_its_own(fake, request_of):
-    engine = fake.engine(fake.FakeRunner(num_groups=2))
+    runner = fake.FakeRunner(num_groups=2)
+    engine = fake.engine(runner)
     engine._kv.pools[1].reserve(5)  # from here on the groups' pages differ
-    engine.add(request_of("a", [1] * 40, 20))
-    assert tokens_of(run(engine)["a"]) == fake.generated([1] * 40, 20)
+    engine.add(request_of("a", [1] * 20, 10))
+    engine.step()
+    assert [tables.tolist() for tables in runner.steps[0].page_tables] == [[[0, 1]], [[5, 6]]]
+    assert [slots[-1] for slots in runner.steps[0].slot_mapping] == [16 + 3, 6 * 16 + 3]
 
 
 @given(prompts, st.integers(9, 64))
@@ -228,6 +231,17 @@ def test_an_id_that_is_in_use_is_refused(fake, request_of):
     engine.add(request_of("a", [1]))
     with pytest.raises(RequestRejected, match="'a' is in use"):
         engine.add(request_of("a", [1]))
+
+
+def test_an_aborted_id_is_free_once_its_ending_was_told(fake, request_of):
+    engine = fake.engine()
+    engine.add(request_of("a", [1]))
+    engine.abort("a")
+    with pytest.raises(RequestRejected, match="in use"):
+        engine.add(request_of("a", [2]))
+    engine.step()
+    engine.add(request_of("a", [2]))
+    assert tokens_of(run(engine)["a"]) == fake.generated([2], 4)
 
 
 def test_a_refused_step_ends_its_requests_and_no_others(fake, request_of):
