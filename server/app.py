@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,17 +64,20 @@ def serve(config: ServerConfig, on_ready: OnReady | None = None) -> None:
 
 
 async def _serve(config: ServerConfig, on_ready: OnReady | None) -> None:
-    opened = artifact.peek(config.engine.artifact)
-    model = ServedModel.of(
-        opened.model.facts, opened.model.tokenizer, opened.digest, config.model_name
-    )
     engine = EngineProcess(config.engine)
     try:
-        await engine.start()
-        await serve_engine(config, model, engine, on_ready)
+        opening = asyncio.to_thread(_open_model, config)  # while the engine maps and warms it
+        model, _ = await asyncio.gather(opening, engine.start())
+        with closing(model):
+            await serve_engine(config, model, engine, on_ready)
     finally:
-        model.close()
         await engine.close()
+
+
+def _open_model(config: ServerConfig) -> ServedModel:
+    opened = artifact.peek(config.engine.artifact)
+    facts, tokenizer = opened.model.facts, opened.model.tokenizer
+    return ServedModel.of(facts, tokenizer, opened.digest, config.model_name)
 
 
 async def serve_engine(
