@@ -50,6 +50,7 @@ def require_blocks(name: str, type_: TensorType, dtype: DType) -> None:
 def require_product(x: TensorType, weight: TensorType, *, x_name: str = "x") -> None:
     """``x @ weight.T`` exists.  Integer rows meet quantised weights, float rows any weight."""
     require_rows(**{x_name: x, "weight": weight})
+    require(isinstance(weight.shape[0], int), f"weight is {weight}, its rows must be counted")
     require(x.shape[1] == weight.shape[1], f"rows of {x_name} {x} do not fit weight {weight}")
     require(x.dtype in (F32, I8X32), f"{x_name} is {x}, must be f32 or i8x32")
     floats = weight.dtype in (F32, F16)

@@ -28,8 +28,8 @@ def sample(
     """One token a row, its log-probability, and the best alternatives with theirs, best first.
 
     temperature 0: argmax.  Else, with probs = softmax(logits / temperature):
-      top_k keeps the k most probable; top_p of them the fewest, most probable first, whose mass
-      reaches top_p, and at least one; min_p of those all with prob >= min_p * max(probs);
+      top_k keeps the k most probable; top_p of them the fewest, most probable first, that have
+      top_p of their mass, and at least one; min_p of those all with prob >= min_p * max(probs);
       then the first token, in index order, whose running sum of kept probs exceeds u * their sum,
       u = uniform(seed, position).
     Equal ones go by index, the lowest first.  forced < V: that token, whatever its probability.
@@ -111,10 +111,9 @@ def _choose(
     order = _falling(logits)
     probs = np.exp(log_softmax(logits / np.float32(temperature)))
     kept = order[: max(1, top_k)]
-    reached = np.cumsum(probs[kept], dtype=np.float32) >= top_p
-    if reached.any():
-        kept = kept[: int(reached.argmax()) + 1]
-    kept = np.sort(kept[probs[kept] >= min_p * probs[order[0]]])
+    mass = np.cumsum(probs[kept], dtype=np.float32)
+    kept = kept[: int(np.argmax(mass >= np.float32(min(top_p, 1)) * mass[-1])) + 1]
+    kept = np.sort(kept[probs[kept] >= min(min_p, 1) * probs[order[0]]])
     running = np.cumsum(probs[kept], dtype=np.float32)
     chosen = np.searchsorted(running, np.float32(drawn) * running[-1], side="right")
     return int(kept[min(int(chosen), len(kept) - 1)])
