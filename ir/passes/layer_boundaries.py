@@ -88,8 +88,13 @@ def _start(
 ) -> tuple[Value, ...]:
     """What enters the first layer in the place of ``after``: read by it alone, and typed alike."""
     types = {value.type for value in after}
-    read = _read_from_outside(layer, 0, made_in)
-    return tuple(value for value in read if last_read[value] == 0 and value.type in types)
+    read = [
+        value
+        for value in _read_from_outside(layer, 0, made_in)
+        if last_read[value] == 0 and value.type in types
+    ]
+    made = [value for value in read if value.producer]
+    return tuple(made if len(made) == len(after) else read)  # an input is rather an invariant
 
 
 def _read_from_outside(layer: Layer, at: int, made_in: dict[Value, int]) -> Iterable[Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -63,7 +63,7 @@ def _spans(order: Sequence[Node], weights: set[Value]) -> list[Span]:
     for index, node in enumerate(order):
         own = [layer_number(value) for value in node.inputs if value in weights]
         if own:
-            layers = [number for number in own if number is not None]
+            layers = [number for number in own if number is not None and not node.bodies]
             anchors.append((index, layers[0] if layers else None))
     spans: list[Span] = []
     for layer, group in groupby(anchors, key=lambda anchor: anchor[1]):
@@ -73,18 +73,53 @@ def _spans(order: Sequence[Node], weights: set[Value]) -> list[Span]:
 
 
 def _cuts(order: Sequence[Node], spans: Sequence[Span], outputs: Sequence[Value]) -> list[int]:
-    """Where each span begins, and the end.  Between two spans: where the fewest values are live.
+    """Where each span begins, and the end.
 
-    So an addition that closes a layer stays in it, though it has no weight that would say so.
+    Between two spans it is where the fewest values are live, so that an addition that closes a
+    layer stays in it, though it has no weight that would say so.  Where several places are as
+    good, the first and the last layer are cut as their neighbours are: what only prepares the
+    stream, or takes rows of it, is in no layer.
     """
-    made = {value: index for index, node in enumerate(order) for value in node.results}
-    last_read = {value: index for index, node in enumerate(order) for value in node.inputs}
-    last_read.update(dict.fromkeys(outputs, len(order)))
-
-    def live(cut: int) -> int:
-        return sum(index < cut <= last_read.get(value, -1) for value, index in made.items())
-
     between = zip(
         [-1, *(s.last for s in spans)], [*(s.first for s in spans), len(order)], strict=True
     )
-    return [min(range(last + 1, first + 1), key=live) for last, first in between]
+    live = _num_live(order, outputs)
+    places = [_least(range(last + 1, first + 1), live) for last, first in between]
+    cuts = [place[0] for place in places]
+    for at in range(len(cuts)):
+        match [_layer_span(spans, index) for index in (at - 2, at - 1, at, at + 1)]:
+            case [_, None, Span() as first, Span() as second]:
+                leading = second.first - cuts[at + 1]
+                cuts[at] = _nearest(places[at], first.first - leading)
+            case [Span() as second, Span() as last, None, _]:
+                trailing = cuts[at - 1] - second.last
+                cuts[at] = _nearest(places[at], last.last + trailing)
+            case _:
+                pass
+    return cuts
+
+
+def _layer_span(spans: Sequence[Span], index: int) -> Span | None:
+    is_layer = 0 <= index < len(spans) and spans[index].layer is not None
+    return spans[index] if is_layer else None
+
+
+def _num_live(order: Sequence[Node], outputs: Sequence[Value]) -> Callable[[int], int]:
+    """How many values that were made before a cut are read behind it.
+
+    Updated state does not count: of the pages there is one state at any cut.
+    """
+    made = {v: at for at, node in enumerate(order) for v in node.results if not v.updated}
+    last_read = {value: index for index, node in enumerate(order) for value in node.inputs}
+    last_read.update(dict.fromkeys(outputs, len(order)))
+    lives = [(index, last_read.get(value, -1)) for value, index in made.items()]
+    return lambda cut: sum(index < cut <= last for index, last in lives)
+
+
+def _least(cuts: Iterable[int], live: Callable[[int], int]) -> list[int]:
+    counts = {cut: live(cut) for cut in cuts}
+    return [cut for cut, count in counts.items() if count == min(counts.values())]
+
+
+def _nearest(cuts: Sequence[int], wanted: int) -> int:
+    return min(cuts, key=lambda cut: abs(cut - wanted))

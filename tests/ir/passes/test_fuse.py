@@ -1,0 +1,168 @@
+"""Fusions happen where they may, and not where they would compute something twice."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from inferflux.ir import ops
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.passes import PassConfig
+from inferflux.ir.passes.canonicalise import canonicalise
+from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
+from inferflux.ir.passes.fuse_qkv import fuse_qkv
+from inferflux.ir.passes.fuse_quantise import fuse_quantise
+from inferflux.ir.passes.fuse_residual import fuse_residual
+from inferflux.ir.passes.quantise_activations import quantise_activations
+from inferflux.ir.types import F16, F32, I32, Q4_1, Q8_0, tensor
+
+CONFIG = PassConfig()
+
+
+def rows(name, width=32):
+    return Value(tensor(F32, "T", width), name)
+
+
+def weight(name, dtype=F32, shape=(32, 32)):
+    return Value(tensor(dtype, *shape), name, sources=(name,))
+
+
+def graph_of(*outputs):
+    """The graph that computes these from whatever they need."""
+    nodes = Graph((), outputs).nodes
+    leaves = dict.fromkeys(v for node in nodes for v in node.inputs if not v.producer)
+    return Graph(
+        tuple(leaf for leaf in leaves if not leaf.sources),
+        outputs,
+        tuple(leaf for leaf in leaves if leaf.sources),
+    )
+
+
+def ops_of(graph):
+    return [str(node.op) for node in graph.nodes]
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_residual_fuses_whichever_way_it_was_added(is_swapped):
+    x, w = rows("x"), weight("w")
+    product = ops.linear(ops.silu(x), w)
+    total = ops.add(product, x) if is_swapped else ops.add(x, product)
+    graph = fuse_residual(canonicalise(graph_of(total), CONFIG), CONFIG)
+    assert str(graph) == textwrap.dedent("""\
+        graph(
+          %x: f32[T, 32]
+        ) weights(
+          %w: f32[32, 32] = "w"
+        ):
+          %silu = silu(%x) : f32[T, 32]
+          %x_1 = linear_residual(%silu, %w, %x) : f32[T, 32]
+          return %x_1
+    """)
+
+
+def test_a_product_with_another_reader_is_not_fused():
+    x, w = rows("x"), weight("w")
+    product = ops.linear(x, w)
+    for graph in (graph_of(ops.add(x, product), product), graph_of(ops.add(product, product))):
+        assert fuse_residual(graph, CONFIG) is graph
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_gate_up_fuses_whichever_way_it_was_multiplied(is_swapped):
+    x, gate, up = rows("x"), weight("gate"), weight("up")
+    sides = ops.silu(ops.linear(x, gate)), ops.linear(x, up)
+    product = ops.multiply(*(sides[::-1] if is_swapped else sides))
+    (node,) = fuse_gate_up(canonicalise(graph_of(product), CONFIG), CONFIG).nodes
+    assert node.op is ops.gate_up
+    assert [value.hint for value in node.inputs] == ["x", "x", "gate", "up"]
+
+
+@pytest.mark.parametrize("kept", ["gate", "act", "up"])
+def test_gate_up_with_another_reader_inside_is_not_fused(kept):
+    x = rows("x")
+    gate, up = ops.linear(x, weight("gate")), ops.linear(x, weight("up"))
+    act = ops.silu(gate)
+    inside = {"gate": gate, "act": act, "up": up}[kept]
+    graph = canonicalise(graph_of(ops.multiply(up, act), inside), CONFIG)
+    assert fuse_gate_up(graph, CONFIG) is graph
+
+
+def test_one_value_is_quantised_once_and_only_for_quantised_weights():
+    x = rows("x")
+    weights = (weight("a", Q4_1), weight("b", Q8_0), weight("c", F16))
+    graph = quantise_activations(graph_of(*(ops.linear(x, w) for w in weights)), CONFIG)
+    assert ops_of(graph) == ["quantise", "linear", "linear", "linear"]
+    assert graph.outputs[2].args[0] is x
+
+
+def test_float32_numerics_quantise_nothing():
+    graph = graph_of(ops.linear(rows("x"), weight("w", Q4_1)))
+    assert quantise_activations(graph, PassConfig("float32")) is graph
+
+
+def test_a_norm_that_floats_read_too_keeps_its_own_node():
+    norm = ops.rms_norm(rows("x"), weight("n", shape=(32,)), eps=1e-5)
+    only = graph_of(ops.linear(ops.quantise(norm), weight("a", Q4_1)))
+    assert ops_of(fuse_quantise(only, CONFIG)) == ["rms_norm_quantise", "linear"]
+    both = graph_of(*only.outputs, ops.linear(norm, weight("b")))
+    assert fuse_quantise(both, CONFIG) is both
+
+
+def attend(**change):
+    """One attention as the front end writes it; ``change`` breaks what the fusion needs."""
+    x, slots, other = rows("x"), vector("slots"), vector("other")
+    positions, sequences = vector("positions"), vector("sequences")
+    table = ops.rope_table(theta=1e4, head_dim=16, length=64)
+    other_table = ops.rope_table(theta=5e2, head_dim=16, length=64)
+    turn = {"head_dim": 16, "pairs": "adjacent"}
+    q = ops.rope(ops.linear(x, weight("wq")), positions, table, **turn)
+    k = ops.linear(x, weight("wk"))
+    k = ops.rope(k, positions, other_table if "table" in change else table, **turn)
+    v = ops.linear(x, weight("wv"))
+    if "rotated value" in change:
+        v = ops.rope(v, positions, table, **turn)
+    keys = Value(tensor(F16, "N", 2, 2, 16, 16), "k")
+    values = Value(tensor(F16, "N", 2, 2, 16, 16), "v")
+    place = {"layer": 1, "head_dim": 16}
+    keys = ops.append_keys(keys, k, other if "slots" in change else slots, **place)
+    value_place = {"layer": 0, "head_dim": 16} if "layer" in change else place
+    values = ops.append_values(values, v, slots, **value_place)
+    pages = Value(tensor(I32, "B", "M"), "pages")
+    out = ops.attention(q, keys, values, positions, sequences, pages, **place, scale=0.25)
+    more = {"query": q, "key": k, "value": v}
+    return graph_of(out, keys, values, *(more[name] for name in change if name in more))
+
+
+def vector(name):
+    return Value(tensor(I32, "T"), name)
+
+
+def test_projections_rotation_and_append_fuse_and_the_pages_keep_their_readers():
+    graph = fuse_qkv(attend(), CONFIG)
+    assert ops_of(graph) == ["rope_table", "qkv_rope_append", "attention"]
+    _, fused, attention = graph.nodes
+    assert attention.inputs[:3] == fused.results
+    assert graph.outputs[1:] == fused.results[1:]
+    assert fused.attrs == {"layer": 1, "head_dim": 16, "pairs": "adjacent"}
+
+
+@pytest.mark.parametrize(
+    "change", ["table", "slots", "layer", "rotated value", "query", "key", "value"]
+)
+def test_projections_that_differ_or_are_read_elsewhere_are_not_fused(change):
+    graph = attend(**{change: True})
+    assert fuse_qkv(graph, CONFIG) is graph
+
+
+def test_equal_nodes_become_one_and_unread_weights_go():
+    x = rows("x")
+    tables = [ops.rope_table(theta=1e4, head_dim=16, length=64) for _ in range(2)]
+    positions = vector("positions")
+    turned = [ops.rope(x, positions, t, head_dim=16, pairs="halves") for t in tables]
+    graph = graph_of(ops.add(*turned))
+    graph = Graph(graph.inputs, graph.outputs, (weight("unread"),))
+    canonical = canonicalise(graph, CONFIG)
+    assert ops_of(canonical) == ["rope_table", "rope", "add"]
+    assert canonical.weights == ()
+    assert canonical.inputs == graph.inputs
