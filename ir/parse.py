@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import inferflux.ir.ops  # noqa: F401  an op can be named in a text once it is defined
-from inferflux.errors import InferFluxError
 from inferflux.ir.graph import OPS, Attr, Graph, Node, Op, Stacked, TypeRuleError, Value
 from inferflux.ir.literals import MAX_RUN, ascending, expand_sources
+from inferflux.ir.tokens import ParseError, Token, tokens
 from inferflux.ir.types import DTYPES, Dim, TensorType
 
 Scope = dict[str, Value]
 T = TypeVar("T")
 
-_TOKEN = re.compile(
-    r"""(?P<space>\s+)
-      | (?P<value>%[A-Za-z0-9_.]+)
-      | (?P<type>[a-z][a-z0-9_]*\[[^\]]*\](?:@[a-z0-9_.]+)?)
-      | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<stacked>@[A-Za-z0-9_]+)
-      | (?P<float>-?(?:\d+\.\d+(?:e[+-]?\d+)?|\d+e[+-]?\d+|inf\b|nan\b))
-      | (?P<int>-?\d+)
-      | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
-      | (?P<mark>\.\.|[(),:=*+])""",
-    re.VERBOSE,
-)
 _TYPE = re.compile(r"(\w+)\[([^\]]*)\](?:@(.+))?")
 _WORDS: dict[str, Attr] = {"none": None, "true": True, "false": False}
 
 
-class ParseError(InferFluxError):
-    """A text is not a graph as ir.print writes it."""
-
-    code = "invalid_graph_text"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: str
-    text: str
-    line: int
-
-
 def parse(text: str) -> Graph:
     """The graph that prints as ``text``."""
-    parser = _Parser([*_tokens(text)])
+    parser = _Parser([*tokens(text)])
     graph = parser.graph()
     parser.take("end")
     return graph
@@ -69,19 +43,6 @@ def _dim(text: str) -> Dim:
     if not text.isidentifier():
         raise ValueError(f"{text!r} is not a dimension")
     return text
-
-
-def _tokens(text: str) -> Iterator[Token]:
-    at, line = 0, 1
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if not found:
-            raise ParseError(f"line {line}: {text[at : at + 20]!r} is not part of a graph's text")
-        if found.lastgroup and found.lastgroup != "space":
-            yield Token(found.lastgroup, found[0], line)
-        line += found[0].count("\n")
-        at = found.end()
-    yield Token("end", "", line)
 
 
 class _Parser:
@@ -194,7 +155,7 @@ class _Parser:
     ) -> tuple[Graph, list[Value]]:
         """One body and the stacked weights it is bound to."""
         self.word("kind")
-        if self.take("int").text != str(number):
+        if self.integer() != number:
             raise self.error(self.next, f"kinds are numbered in order, {number} is next")
         inner: Scope = {}
         inputs = [self.define(inner, n, Value(v.type, n.text[1:])) for n, v in bound]
@@ -220,7 +181,7 @@ class _Parser:
             case "float":
                 return float(token.text)
             case "int":
-                return int(token.text)
+                return self.checked(int, token)
             case "string":
                 return str(self.checked(json.loads, token))
             case "stacked":
@@ -236,11 +197,11 @@ class _Parser:
         entries: list[Attr] = [first]
         if self.next.text == ".." and isinstance(first, int):
             self.mark("..")
-            last = int(self.take("int").text)
+            last = self.integer()
             entries = [*self.checked(lambda _: ascending(first, last), at)]
         if self.next.text == "*":
             self.mark("*")
-            times = int(self.take("int").text)
+            times = self.integer()
             if not 0 < times * len(entries) <= MAX_RUN:
                 raise self.error(at, f"{times} times {len(entries)} is past {MAX_RUN} entries")
             entries *= times
@@ -265,6 +226,9 @@ class _Parser:
             return op.node(inputs, attrs, bodies, hints)
         except TypeRuleError as error:
             raise self.error(at, str(error)) from error
+
+    def integer(self) -> int:
+        return self.checked(int, self.take("int"))
 
     def type(self) -> TensorType:
         return self.checked(parse_type, self.take("type"))

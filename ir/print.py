@@ -29,7 +29,7 @@ Names = dict[Value, str]
 def graph_text(graph: Graph) -> str:
     """The text of ``graph``, ending in a newline."""
     names = _name(graph)
-    title = "graph" if graph.name == "graph" else f"graph {_clean(graph.name)}"
+    title = "graph" if graph.name == "graph" else f"graph {_title(graph.name)}"
     lines = _header(graph, names, title)
     lines += _body(graph, names, "  ", "return")
     return "\n".join(lines) + "\n"
@@ -142,6 +142,11 @@ def _unique(values: Iterable[Value], named: Names) -> Names:
 def _clean(hint: str) -> str:
     """What the parser takes as a name; hints may come from a file, which may say anything."""
     return re.sub(r"[^A-Za-z0-9_.]", "_", hint)
+
+
+def _title(name: str) -> str:
+    cleaned = _clean(name)
+    return cleaned if cleaned[:1].isalpha() else f"_{cleaned}"
 
 
 def _commas(items: Iterable[str]) -> list[str]:

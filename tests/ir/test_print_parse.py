@@ -55,6 +55,13 @@ def test_a_graph_reads_like_this():
     """)
 
 
+@pytest.mark.parametrize("name", ["graph", "llama", "7b v2.0", "", "weights", "é"])
+def test_a_graph_of_any_name_prints_and_parses(name):
+    x = Value(tensor(F32, "T", 4), "x")
+    text = str(Graph((x,), (x,), name=name))
+    assert str(parse(text)) == text
+
+
 def test_names_are_made_unique_and_fit_to_print():
     x, y = Value(tensor(F32, "T", 4), "a b\n%"), Value(tensor(F32, "T", 4), "a_b__")
     graph = Graph((x, y), (ops.add(x, ops.add(x, y)),))
@@ -154,6 +161,7 @@ X = "graph(%x: f32[T, 32]):\n  "
         (X + "%y = silu(%x, eps=1e) : f32[T, 32]\n return %y", "line 2: "),
         (X + "return %x\n§", "line 3: '§' is not part of a graph's text"),
         (X + "return %x return", "line 2: end expected, found 'return'"),
+        (X + "%y = silu(%x, eps=" + "9" * 5000 + ")", "line 2: Exceeds the limit"),
         (X + "%y = repeat(kinds=(0*99999999))\n return %y", "line 2: 99999999 times 1 is past"),
         (X + "%y = repeat(kinds=(0..99999999))\n return %y", "line 2: 0..99999999 is not a run"),
     ],

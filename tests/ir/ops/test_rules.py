@@ -1,0 +1,117 @@
+"""What type rules refuse, and what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferflux.ir import ops
+from inferflux.ir.graph import OPS, TypeRuleError, Value
+from inferflux.ir.types import F16, F32, I8X32, I32, Q4_1, Q8_0, tensor
+
+
+def v(dtype, *shape):
+    return Value(tensor(dtype, *shape), "v")
+
+
+X, X8 = v(F32, "T", 64), v(I8X32, "T", 64)
+TOKENS, TABLE, PAGES = v(I32, "T"), v(F32, 99, 16), v(I32, "B", "M")
+KEYS, VALUES = v(F16, "N", 3, 2, 16, 16), v(F16, "N", 3, 2, 16, 16)
+KV = v(F32, "T", 32)
+TURN = {"head_dim": 16, "pairs": "adjacent"}
+PLACE = {"layer": 0, "head_dim": 16}
+ATTEND = {**PLACE, "scale": 0.25}
+
+REFUSED = [
+    (ops.embed, (X, v(F32, 9, 64)), {}, "tokens is f32[T, 64], must be i32"),
+    (ops.embed, (TOKENS, v(F32, 9)), {}, "weight is f32[9], must be rows"),
+    (ops.embed, (TOKENS, v(I8X32, 9, 64)), {}, "must be a weight's dtype"),
+    (ops.rms_norm, (X, v(F32, 32)), {"eps": 0.1}, "weight f32[32] does not span the rows of"),
+    (ops.rms_norm, (X, v(F16, 64)), {"eps": 0.1}, "weight is f16[64], must be f32"),
+    (ops.rms_norm, (X, v(F32, 64)), {}, "eps"),
+    (ops.rms_norm, (X,), {"eps": 0.1}, "weight"),
+    (ops.quantise, (v(F32, "T", 48),), {}, "x f32[T, 48] is not whole blocks of 32"),
+    (ops.linear, (X, v(F32, 8, 32)), {}, "rows of x f32[T, 64] do not fit weight f32[8, 32]"),
+    (ops.linear, (X8, v(F16, 8, 64)), {}, "needs a quantised weight, not f16[8, 64]"),
+    (ops.linear, (X, X8), {}, "its rows must be counted"),
+    (ops.linear, (X, v(I8X32, 8, 64)), {}, "i8x32 is for activations"),
+    (ops.linear, (v(F16, "T", 64), v(F16, 8, 64)), {}, "x is f16[T, 64], must be f32 or i8x32"),
+    (ops.add, (X, KV), {}, "operands differ: f32[T, 64] and f32[T, 32]"),
+    (ops.multiply, (X, v(F32, "R", 64)), {}, "operands differ"),
+    (ops.linear_residual, (X, v(F32, 8, 64), X), {}, "residual f32[T, 64] is not like"),
+    (ops.rope, (X, TOKENS, v(F32, 99, 8)), TURN, "table f32[99, 8] is not for heads of 16"),
+    (ops.rope, (X, TOKENS, TABLE), {**TURN, "pairs": "odd"}, "pairs is 'odd', must be one of"),
+    (ops.rope, (X, v(I32, "R"), TABLE), TURN, "first dimensions differ"),
+    (ops.rope, (X, TOKENS, TABLE), {**TURN, "head_dim": 7}, "head_dim 7 is not positive and even"),
+    (ops.rope_table, (), {"theta": 0.0, "head_dim": 16, "length": 9}, "theta 0.0 is not positive"),
+    (ops.append_keys, (KEYS, X, TOKENS), PLACE, "hold (heads, head_dim) (2, 16), not (4, 16)"),
+    (ops.append_keys, (KEYS, KV, TOKENS), {**PLACE, "layer": 3}, "layer 3 is not in pages"),
+    (ops.append_values, (X, KV, TOKENS), PLACE, "pages are f32[T, 64], must have five dimensions"),
+    (ops.append_values, (v(I32, "N", 3, 2, 16, 16), KV, TOKENS), PLACE, "must be f16 or f32"),
+    (ops.attention, (X, KEYS, VALUES, TOKENS, TOKENS, TOKENS), ATTEND, "must be i32[B, M]"),
+    (
+        ops.attention,
+        (v(F32, "T", 48), KEYS, VALUES, TOKENS, TOKENS, PAGES),
+        ATTEND,
+        "3 heads do not share 2 evenly",
+    ),
+    (
+        ops.attention,
+        (X, KEYS, VALUES, TOKENS, TOKENS, PAGES),
+        {**ATTEND, "window": 0},
+        "window 0 is not positive",
+    ),
+    (ops.gate_up, (X, X, v(F32, 8, 64), v(F32, 9, 64)), {}, "differ in shape"),
+    (
+        ops.gate_up,
+        (X, X, v(F32, 8, 64), v(F32, 8, 64)),
+        {"activation": "relu"},
+        "activation 'relu' is not in ['silu']",
+    ),
+    (ops.gate_up_quantise, (X, X, v(F32, 8, 64), v(F32, 8, 64)), {}, "not whole blocks of 32"),
+    (ops.silu, (X,), {"eps": 1}, "eps"),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs", "attrs", "message"), REFUSED)
+def test_refused_with_op_and_values(op, inputs, attrs, message):
+    with pytest.raises(TypeRuleError) as refused:
+        op(*inputs, **attrs)
+    assert str(refused.value).startswith(f"{op.name}: ")
+    assert message in str(refused.value)
+    assert refused.value.code == "invalid_graph"
+
+
+@pytest.mark.parametrize("weight", [Q4_1, Q8_0, F16, F32], ids=str)
+def test_float_rows_meet_every_weight(weight):
+    assert str(ops.linear(X, v(weight, 8, 64)).type) == "f32[T, 8]"
+
+
+@pytest.mark.parametrize("weight", [Q4_1, Q8_0], ids=str)
+def test_integer_rows_meet_quantised_weights(weight):
+    assert str(ops.linear(X8, v(weight, 8, 64)).type) == "f32[T, 8]"
+
+
+def test_attributes_left_out_are_filled_in():
+    assert ops.attention(X, KEYS, VALUES, TOKENS, TOKENS, PAGES, **ATTEND).producer.attrs == {
+        **ATTEND,
+        "window": None,
+    }
+
+
+def test_appended_pages_are_the_next_state_of_the_pages():
+    assert ops.append_keys(KEYS, KV, TOKENS, **PLACE).updated is KEYS
+    wq, wk = v(F32, 64, 64), v(F32, 32, 64)
+    operands = (X, X, X, wq, wk, wk, TABLE, TOKENS, TOKENS, KEYS, VALUES)
+    q, keys, values = ops.qkv_rope_append(*operands, **PLACE, pairs="halves")
+    assert (q.updated, keys.updated, values.updated) == (None, KEYS, VALUES)
+
+
+def test_only_numbers_a_loop_can_read_may_be_stacked():
+    stackable = {name: op.stackable for name, op in OPS.items() if op.stackable}
+    assert stackable == {
+        "append_keys": {"layer"},
+        "append_values": {"layer"},
+        "qkv_rope_append": {"layer"},
+        "attention": {"layer", "scale", "window"},
+        "attention_quantise": {"layer", "scale", "window"},
+    }
