@@ -98,7 +98,8 @@ def _uses(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
         where = f"target {target.name}"
         yield where, "graph", target.graph
         yield where, "weights", target.weights
-        yield from ((where, "object", name) for name in target.objects.values())
+        for names in target.objects.values():
+            yield from ((where, "object", name) for name in names)
         yield from ((where, "kernel", name) for name in target.sources.values())
 
 
@@ -114,6 +115,10 @@ def _target(target: TargetRecord, num_layers: int) -> Iterator[str]:
     for index, group in enumerate(target.kv_groups):
         yield from _kv_group(group, f"{where}: KV group {index}", num_layers)
     yield from _step(target.step, where)
+    num_variants = len(target.step.variants)
+    for machine, names in target.objects.items():
+        if len(names) != num_variants:
+            yield f"{where}: {len(names)} objects for {machine}, {num_variants} variants"
 
 
 def _kv_group(group: KVGroup, where: str, num_layers: int) -> Iterator[str]:

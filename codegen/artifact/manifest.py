@@ -33,7 +33,7 @@ class TargetRecord:
     target_key: str
     features: tuple[str, ...]
     graph: str
-    objects: Mapping[str, str]  # machine -> part
+    objects: Mapping[str, tuple[str, ...]]  # machine -> a part per variant of the step
     sources: Mapping[str, str]  # file name -> part
     kernel_keys: Mapping[str, str]
     weights: str

@@ -70,7 +70,9 @@ def _target(file: SealedFile, record: TargetRecord) -> CompiledTarget:
         numerics=record.numerics,
         target_key=record.target_key,
         features=record.features,
-        objects={machine: file.read(part) for machine, part in record.objects.items()},
+        objects={
+            machine: tuple(map(file.read, parts)) for machine, parts in record.objects.items()
+        },
         sources={source: _text(file, part) for source, part in record.sources.items()},
         kernel_keys=record.kernel_keys,
         weights=_segment(record.weights),

@@ -59,8 +59,9 @@ def _contents(model: CompiledModel) -> Iterator[_Content]:
         yield _Content(_graph(name), "graph", memoryview(model.graph[name].encode()))
         for file, text in sorted(target.sources.items()):
             yield _Content(_kernel(name, file), "kernel", memoryview(text.encode()))
-        for machine, code in sorted(target.objects.items()):
-            yield _Content(_object(name, machine), "object", memoryview(code))
+        for machine, codes in sorted(target.objects.items()):
+            for index, code in enumerate(codes):
+                yield _Content(_object(name, machine, index), "object", memoryview(code))
     for segment in sorted({target.weights for target in model.targets.values()}):
         yield _Content(_segment(segment), "weights", model.weights[segment].data)
 
@@ -77,7 +78,10 @@ def _record(target: CompiledTarget) -> TargetRecord:
         target_key=target.target_key,
         features=target.features,
         graph=_graph(target.name),
-        objects={machine: _object(target.name, machine) for machine in target.objects},
+        objects={
+            machine: tuple(_object(target.name, machine, index) for index in range(len(codes)))
+            for machine, codes in target.objects.items()
+        },
         sources={file: _kernel(target.name, file) for file in target.sources},
         kernel_keys=target.kernel_keys,
         weights=_segment(target.weights),
@@ -94,8 +98,8 @@ def _kernel(target: str, file: str) -> str:
     return f"kernel/{target}/{file}"
 
 
-def _object(target: str, machine: str) -> str:
-    return f"object/{target}/{machine}"
+def _object(target: str, machine: str, index: int) -> str:
+    return f"object/{target}/{machine}/{index}"
 
 
 def _segment(name: str) -> str:

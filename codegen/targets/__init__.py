@@ -20,7 +20,7 @@ TARGETS: dict[str, CpuTarget] = {
                 }
             },
             features=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni"),
-            row_blocks=(1, 2, 4, 8, 16),
+            row_blocks=(1, 2, 4, 8),
             vnni=True,
             native_half=True,
         ),

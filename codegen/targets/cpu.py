@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
-from inferflux.codegen.templates import render
 from inferflux.codegen.targets.words import words
+from inferflux.codegen.templates import render
 
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
 SPINS = 4000  # looks before a waiting worker gives its core away: about 100 us
@@ -17,26 +19,43 @@ SPINS = 4000  # looks before a waiting worker gives its core away: about 100 us
 
 def compile_steps(
     target: CpuTarget, steps: Sequence[StepText], report: Callable[[str, float], None]
-) -> Mapping[str, bytes]:
-    """One object per machine of the target, with every step function in it."""
+) -> Mapping[str, tuple[bytes, ...]]:
+    """For each machine of the target, an object for each step.
+
+    Text is parsed here, step by step, while LLVM compiles the last ones in threads of its own.
+    """
+    objects = {}
+    total = len(target.machines) * len(steps)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for place, machine in enumerate(target.machines):
+            words = target_words(target, machine)
+            compiled = []
+            for number, step in enumerate(steps, start=place * len(steps)):
+                report(f"compiling {step.symbol} for {machine}", number / total)
+                module = _parse(step, words)
+                compiled.append(pool.submit(_object, module, target.machines[machine]))
+            objects[machine] = compiled
+        return {machine: tuple(f.result() for f in found) for machine, found in objects.items()}
+
+
+def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
+    """The names that a step's text is evaluated with."""
+    sync = render("sync.ll.j2", {"spins": SPINS, "pause": PAUSE[machine]})
+    return {**words(vnni=target.vnni, native_half=target.native_half), "SYNC": sync}
+
+
+def _parse(step: StepText, names: Mapping[str, Any]) -> Any:
+    import tvm
+
+    return tvm.IRModule({step.symbol: tvm.script.from_source(step.text, extra_vars=dict(names))})
+
+
+def _object(module: Any, facts: Mapping[str, object]) -> bytes:
     import tvm
     from tvm.target import Target
 
-    objects = {}
-    for number, (machine, facts) in enumerate(target.machines.items()):
-        report(f"compiling {len(steps)} steps for {machine}", number / len(target.machines))
-        sync = render("sync.ll.j2", {"spins": SPINS, "pause": PAUSE[machine]})
-        names = {**words(vnni=target.vnni, native_half=target.native_half), "SYNC": sync}
-        functions = {
-            step.symbol: tvm.script.from_source(step.text, extra_vars=names) for step in steps
-        }
-        library = tvm.compile(tvm.IRModule(functions), target=Target(dict(facts)))
-        objects[machine] = _object(library)
-    return objects
-
-
-def _object(library: object) -> bytes:
+    library = tvm.compile(module, target=Target(dict(facts)))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "step.o"
-        library.mod.write_to_file(str(path))  # type: ignore[attr-defined]
+        library.mod.write_to_file(str(path))
         return path.read_bytes()

@@ -43,8 +43,11 @@ class CpuRunner:
         self._buffers = self._allocate(
             model.weights[target.weights], num_pages, max_sequences, model.facts.context_length
         )
-        module = _load_module(_object_for(target, machine_features()))
-        self._steps = [(v.max_tokens, module[v.symbol]) for v in target.step.variants]
+        objects = _objects_for(target, machine_features())
+        self._steps = [
+            (variant.max_tokens, _load_module(code)[variant.symbol])
+            for variant, code in zip(target.step.variants, objects, strict=True)
+        ]
         scalars = {"num_tokens", "num_rows", "max_pages", "num_workers"}
         self._arguments = [
             self._buffers[name] for name in target.step.arguments if name not in scalars
@@ -151,8 +154,8 @@ class CpuRunner:
         return buffers
 
 
-def _object_for(target: CompiledTarget, features: Set[str]) -> bytes:
-    return next(code for machine, code in target.objects.items() if machine in features)
+def _objects_for(target: CompiledTarget, features: Set[str]) -> tuple[bytes, ...]:
+    return next(codes for machine, codes in target.objects.items() if machine in features)
 
 
 def _zeros(size: int, dtype: type) -> Array:

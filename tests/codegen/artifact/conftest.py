@@ -48,7 +48,7 @@ def compiled_target(name: str, weights: str, *features: str) -> CompiledTarget:
         numerics="default",
         target_key=hashlib.sha256(name.encode()).hexdigest(),
         features=features,
-        objects={"x86_64": b"\x7fELF" + name.encode(), "aarch64": b""},
+        objects={"x86_64": (b"\x7fELF" + name.encode(), b"\x7fELF64"), "aarch64": (b"", b"A64")},
         sources={"step.py": "def step(x):\n    return x  # é\n", "norm/rms.ll": "; none\n"},
         kernel_keys={"0 embed": "aa", "1 head": "bb"},
         weights=weights,

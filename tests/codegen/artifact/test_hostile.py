@@ -14,7 +14,7 @@ from inferflux.codegen.artifact import ArtifactError, load
 from inferflux.codegen.artifact.layout import HEADER_BYTES
 
 Forge = Callable[..., Path]
-AARCH64 = "object/cpu:avx512/aarch64"
+AARCH64 = ["object/cpu:avx512/aarch64/0", "object/cpu:avx512/aarch64/1"]
 
 
 def assign(*path: str | int, value: object) -> Callable[[dict[str, Any]], object]:
@@ -64,6 +64,7 @@ FIELDS = [
     (("targets", 0, "numerics"), "fast", "numerics 'fast', not one of"),
     (("targets", 0, "graph"), "graph/none", "which is missing"),
     (("targets", 0, "objects"), {}, "belongs to nothing"),
+    (("targets", 0, "objects", "aarch64"), AARCH64[:1], "1 objects for aarch64, 2 variants"),
     (("targets", 0, "sources"), {"/etc/passwd": "graph/x"}, "is missing"),
     (("targets", 0, "weights"), "tokenizer", "of kind tokenizer, not weights"),
     (("targets", 0, "features"), ["a b"], "name 'a b' is not allowed"),
@@ -134,8 +135,9 @@ def test_many_repeated_names_are_refused_at_once(forge: Forge) -> None:
 
 
 def test_one_part_read_many_times_is_refused(forge: Forge) -> None:
-    many = {f"machine{i}": "object/cpu:avx512/x86_64" for i in range(1000)}
-    with pytest.raises(ArtifactError, match="part object/cpu:avx512/x86_64 is used 1000 times"):
+    pair = ["object/cpu:avx512/x86_64/0", "object/cpu:avx512/x86_64/1"]
+    many = {f"machine{i}": pair for i in range(1000)}
+    with pytest.raises(ArtifactError, match="part object/cpu:avx512/x86_64/0 is used 1000 times"):
         load(forge(assign("targets", 0, "objects", value=many | {"aarch64": AARCH64})))
 
 
