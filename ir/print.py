@@ -104,7 +104,7 @@ def _attrs(node: Node) -> list[list[str]]:
     return [
         attr_pieces(name, node.attrs[name])
         for name in order
-        if name not in defaults or repr(defaults[name]) != repr(node.attrs[name])
+        if name not in defaults or node.attrs[name] != defaults[name]
     ]
 
 
@@ -146,7 +146,7 @@ def _clean(hint: str) -> str:
 
 def _title(name: str) -> str:
     cleaned = _clean(name)
-    return cleaned if cleaned[:1].isalpha() else f"_{cleaned}"
+    return cleaned if re.match("[A-Za-z_]", cleaned) else f"_{cleaned}"
 
 
 def _commas(items: Iterable[str]) -> list[str]:

@@ -79,7 +79,7 @@ def _(
     drawn = uniform(seeds, positions[rows])
     tokens = np.array(
         [
-            force if force < logits.shape[1] else _choose(row, *parameters)
+            force if force < logits.shape[1] else choose(row, *parameters)
             for row, force, *parameters in zip(
                 logits, forced, temperature, top_k, top_p, min_p, drawn, strict=True
             )
@@ -102,7 +102,7 @@ def log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def _choose(
+def choose(
     logits: Array, temperature: float, top_k: int, top_p: float, min_p: float, drawn: float
 ) -> int:
     """One row's token, unless it is forced.  (V,) -> index"""

@@ -7,7 +7,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inferflux.ir import ops
@@ -126,6 +126,7 @@ def test_thirty_layers_are_named_once():
 
 
 @given(st.lists(st.one_of(names, numbered), min_size=1, max_size=20))
+@example(["blk.{1..3}.w", "a{7}"])
 def test_every_list_of_tensors_survives(sources):
     quoted = [piece.removesuffix(" +") for piece in sources_pieces(sources)]
     assert [name for text in quoted for name in expand_sources(text)] == sources

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from inferflux.ir import ops
 from inferflux.ir.ops.philox import uniform
-from inferflux.ir.ops.sample import MAX_LOGPROBS
+from inferflux.ir.ops.sample import MAX_LOGPROBS, choose
 
 VOCAB = 40
 OFF = {"temperature": 1.0, "top_k": VOCAB, "top_p": 1.0, "min_p": 0.0}
@@ -89,6 +89,13 @@ def test_the_token_is_where_the_running_sum_passes_the_draw(logits, seed, positi
     chosen = token(logits, seed=seed, position=position)
     before = running[chosen - 1] if chosen else 0
     assert before - 1e-5 <= u <= running[chosen] + 1e-5
+
+
+@pytest.mark.parametrize(("drawn", "index"), [(0, 3), (0.4999, 3), (0.5, 5), (0.9999, 5)])
+def test_a_draw_on_the_edge_goes_to_the_token_behind_it(drawn, index):
+    logits = np.full(VOCAB, -1000, np.float32)
+    logits[[3, 5]] = 0
+    assert choose(logits, 1.0, VOCAB, 1.0, 0.0, drawn) == index
 
 
 def test_a_draw_does_not_depend_on_the_row_it_is_in():

@@ -6,7 +6,7 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.passes import PassConfig, run
 from inferflux.ir.passes.choose_layouts import choose_layouts
-from inferflux.ir.types import F32, Q4_1, tensor
+from inferflux.ir.types import F16, F32, I32, Q4_1, tensor
 
 
 def layouts(graph):
@@ -47,7 +47,11 @@ def test_an_unrolled_graph_is_laid_out_too():
 
 def test_a_weight_whose_readers_differ_stays_as_it_is():
     x = Value(tensor(F32, "T", 32), "x")
+    slots = Value(tensor(I32, "T"), "slots")
+    pages = Value(tensor(F16, "N", 1, 2, 16, 16), "pages")
     w = Value(tensor(F32, 32, 32), "w", sources=("w",))
-    outputs = (ops.linear(x, w), ops.silu(w))
-    graph = choose_layouts(Graph((x,), outputs, (w,)), PassConfig())
+    table = ops.rope_table(theta=1e4, head_dim=16, length=64)
+    operands = (x, x, x, w, w, w, table, slots, slots, pages, pages)
+    outputs = ops.qkv_rope_append(*operands, layer=0, head_dim=16, pairs="adjacent")
+    graph = choose_layouts(Graph((x, slots, pages), outputs, (w,)), PassConfig())
     assert layouts(graph) == {"w": ""}

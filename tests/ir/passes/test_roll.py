@@ -176,6 +176,27 @@ def test_a_layer_that_reads_past_its_neighbour_is_left_alone():
     assert roll(graph, FLOAT32) is graph
 
 
+def test_a_layer_that_reads_older_pages_is_left_alone():
+    """Layer 2 attends to the pages as layer 0 left them."""
+    tokens, slots = (Value(tensor(I32, "T"), name) for name in ("tokens", "slots"))
+    keys, values = (Value(tensor(F32, "N", 3, 2, 16, 16), name) for name in "kv")
+    pages = Value(tensor(I32, "B", "M"), "pages")
+    inputs = (tokens, slots, keys, values, pages)
+    weights = [Value(tensor(F32, 9, 32), "embed", sources=("embed",))]
+    x, states = ops.embed(tokens, weights[0]), [keys]
+    for layer in range(3):
+        name = f"blk.{layer}.w.weight"
+        weights.append(Value(tensor(F32, 32, 32), name, sources=(name,)))
+        y = ops.linear(x, weights[-1])
+        states.append(ops.append_keys(states[-1], y, slots, layer=layer, head_dim=16))
+        both = [states[-1], states[1]]
+        place = {"layer": 0, "head_dim": 16, "scale": 1.0}
+        seen = [ops.attention(y, each, values, tokens, tokens, pages, **place) for each in both]
+        x = ops.add(x, ops.add(*seen))
+    graph = Graph(inputs, (x, states[-1]), tuple(weights))
+    assert roll(graph, FLOAT32) is graph
+
+
 def test_weights_without_a_number_belong_to_no_layer():
     graph = chain(32, 32, 32, number="w{}")
     assert roll(graph, FLOAT32) is graph
