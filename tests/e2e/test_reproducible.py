@@ -20,11 +20,12 @@ main()
 """
 
 
+@pytest.mark.timeout(600)  # four builds, one of each pair on a single core
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be taken away here")
 def test_folder_home_hash_seed_cores_and_path_leave_no_trace(
     tiny_gguf: Callable[..., Path], tmp_path: Path
 ) -> None:
-    content = tiny_gguf(layer_types=("q4_1", "f16", "q8_0")).read_bytes()
+    content = tiny_gguf(layer_types=("q4_1",)).read_bytes()
 
     def build(name: str, hash_seed: int, num_cores: int) -> bytes:
         folder = tmp_path / name / ("deep" * len(name))
