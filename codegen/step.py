@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
+from inferflux.codegen.targets.words import COUNTER_STRIDE
 from inferflux.codegen.templates import render
 from inferflux.ir.graph import Attr, Graph, Node, Stacked
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
@@ -15,7 +16,6 @@ from inferflux.kernels.kernel import StepShape, blocks_of, rows_of
 from inferflux.kernels.storage import Operand, Pages
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")
-COUNTER_STRIDE = 32  # int32 between the counters of two phases: claims and completions, a line each
 _DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16"}
 
 

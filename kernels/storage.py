@@ -1,4 +1,4 @@
-"""Where operands live while a step runs, as templates address them: expressions over TIR buffers."""
+"""Where operands live while a step runs, as templates address them: expressions over buffers."""
 
 from __future__ import annotations
 

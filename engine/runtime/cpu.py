@@ -22,7 +22,7 @@ ROW_PADDING = 16  # a block of rows reads positions past the last token
 
 
 class CpuRunner:
-    """One compiled target of an artifact, with its KV pages and scratch, on this machine's cores."""
+    """One compiled target of an artifact with its KV pages and scratch, on this machine."""
 
     def __init__(
         self,

@@ -1,9 +1,10 @@
 """Packed layouts of weights: panels of 16 rows, so that a row is a lane of a vector.
 
-``panel16``: [panel, block, ...]; for f32 and f16 a block is one column: 16 values. For q4_1 and q8_0 it
-is 32 columns: bytes [group of 4 columns, 16 rows, 4 columns], which is what a 4-way integer dot
-product reads, then 16 f16 scales, and for q4_1 16 f16 minima. The nibbles of q4_1 hold columns 0..15 low and
-16..31 high. The int8 of q8_0 become unsigned by adding 128. Rows are padded with zeros to a full panel.
+``panel16``: [panel, block, ...]. For f32 and f16 a block is one column: 16 values. For q4_1 and
+q8_0 it is 32 columns: bytes [group of 4 columns, 16 rows, 4 columns], which is what a 4-way integer
+dot product reads, then 16 f16 scales, and for q4_1 16 f16 minima. The nibbles of q4_1 hold columns
+0..15 low and 16..31 high. The int8 of q8_0 become unsigned by adding 128. Rows are padded with
+zeros to a full panel.
 
 ``panel16.pairs``: the same for query and key projections, the rows of each head reordered so that
 32 rows hold the first elements of 16 rotary pairs, then their partners: RoPE rotates two vectors
