@@ -72,7 +72,7 @@ def serve(
     )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("inferflux").setLevel(logging.INFO)  # a line per request, none per token
-    app.serve(config, _greet)
+    app.serve(config, greet)
 
 
 def served_name(model: str) -> str:
@@ -81,5 +81,6 @@ def served_name(model: str) -> str:
     return path.stem if path.suffix in (".gguf", ".ifx") else path.name
 
 
-def _greet(ready: Ready) -> None:
+def greet(ready: Ready) -> None:
+    """Say where the doors are, and how to knock."""
     typer.echo(_GREETING.format(model=ready.model, http=ready.http, grpc=ready.grpc))

@@ -1,0 +1,33 @@
+"""`inferflux serve`: what it says once it is ready, and what clients may call the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inferflux.cli.serve import greet, served_name
+from inferflux.server.app import Ready
+from inferflux.server.doors import Address
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("smollm2-135m", "smollm2-135m"),
+        ("models/Tiny-1.5B.Q4_1.gguf", "Tiny-1.5B.Q4_1"),
+        ("models/tiny.ifx", "tiny"),
+        ("models/v0.1", "v0.1"),
+    ],
+)
+def test_a_model_is_served_by_its_name_in_the_store_or_that_of_its_file(
+    model: str, name: str
+) -> None:
+    assert served_name(model) == name
+
+
+def test_the_readme_shows_what_is_really_said(capsys: pytest.CaptureFixture[str]) -> None:
+    greet(Ready("smollm2-135m", Address("127.0.0.1", 8000), Address("127.0.0.1", 8001)))
+    assert capsys.readouterr().out in (ROOT / "README.md").read_text()
