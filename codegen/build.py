@@ -70,7 +70,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     report("compiled", 1.0)
     return CompiledModel(
         facts=_facts(source, config),
-        tokenizer=TokenizerFacts(**_fields(frontend.tokenizer(source))),
+        tokenizer=TokenizerFacts(**asdict(frontend.tokenizer(source))),
         graph={name: str(graph) for name in targets},
         targets=compiled,
         weights=weights,
@@ -136,7 +136,8 @@ class _TargetBuild:
 
     def _write_steps(self) -> tuple[list[StepText], dict[str, KernelKey]]:
         writer = StepWriter(self.graph, self.target, self.memory)
-        steps, keys = [], {}
+        steps: list[StepText] = []
+        keys: dict[str, KernelKey] = {}
         for row_block in self.target.row_blocks:
             last = row_block == self.target.row_blocks[-1]
             shape = StepShape(row_block, MAX_STEP_TOKENS if last else row_block)
@@ -236,7 +237,3 @@ def _facts(source: ModelSource, config: ModelConfig) -> ModelFacts:
         source_digest=source.digest(),
         source_types=dict(sorted(types.items())),
     )
-
-
-def _fields(metadata: frontend.TokenizerMetadata) -> dict[str, object]:
-    return asdict(metadata)

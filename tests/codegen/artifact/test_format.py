@@ -43,7 +43,8 @@ def test_a_second_reader_finds_the_same_model(saved: Path, model: CompiledModel)
         compiled = model.targets[target["name"]]
         assert parts[target["graph"]].decode() == model.graph[target["name"]]
         assert parts[target["weights"]] == model.weights[compiled.weights].tobytes()
-        assert {m: tuple(parts[n] for n in names) for m, names in target["objects"].items()} == compiled.objects
+        codes = {m: tuple(parts[n] for n in names) for m, names in target["objects"].items()}
+        assert codes == compiled.objects
         assert {f: parts[n].decode() for f, n in target["sources"].items()} == compiled.sources
 
 
