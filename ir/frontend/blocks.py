@@ -127,7 +127,7 @@ def gated_mlp(x: Value, gate: Value, up: Value, down: Value) -> Value:
 def head(x: Value, norm: Value, weight: Value, eps: float, step: StepInputs) -> tuple[Value, ...]:
     """Normalise the rows that want logits, project, sample.  -> what ``sample`` gives, logits"""
     rows = ops.rms_norm(ops.take_rows(x, step.rows), norm, eps=eps)  # (R, D)
-    logits = ops.linear(rows, weight)  # (R, V)
+    logits = ops.linear(rows, weight, hint="logits")  # (R, V)
     return (*ops.sample(logits, *step.sampling, step.rows, step.positions), logits)
 
 
