@@ -22,20 +22,21 @@ def compile_steps(
 ) -> Mapping[str, tuple[bytes, ...]]:
     """For each machine of the target, an object for each step.
 
-    Text is parsed here, step by step, while LLVM compiles the last ones in threads of its own.
+    Text is parsed here, the longest first, while LLVM compiles the last ones in threads.
     """
-    objects = {}
-    total = len(target.machines) * len(steps)
+    work = [(machine, step) for machine in target.machines for step in steps]
+    work.sort(key=lambda job: -len(job[1].text))
+    compiled = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for place, machine in enumerate(target.machines):
-            words = target_words(target, machine)
-            compiled = []
-            for number, step in enumerate(steps, start=place * len(steps)):
-                report(f"compiling {step.symbol} for {machine}", number / total)
-                module = _parse(step, words)
-                compiled.append(pool.submit(_object, module, target.machines[machine]))
-            objects[machine] = compiled
-        return {machine: tuple(f.result() for f in found) for machine, found in objects.items()}
+        for number, (machine, step) in enumerate(work):
+            report(f"compiling {step.symbol} for {machine}", number / len(work))
+            module = _parse(step, target_words(target, machine))
+            job = pool.submit(_object, module, target.machines[machine])
+            compiled[machine, step.symbol] = job
+    return {
+        machine: tuple(compiled[machine, step.symbol].result() for step in steps)
+        for machine in target.machines
+    }
 
 
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
