@@ -1,0 +1,119 @@
+"""The arguments of a compiled CPU step: aligned memory, written before a step and read after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferflux.codegen.artifact.compiled import PAGE_SIZE, Bytes, CompiledTarget, ModelFacts
+from inferflux.engine.messages import MAX_LOGPROBS
+from inferflux.engine.step import Array, StepInputs, StepOutputs
+
+ALIGNMENT = 64  # bytes: the compiled code is told so
+ROW_PADDING = 16  # a block of rows reads positions past the last token
+
+
+@dataclass(frozen=True, slots=True)
+class StepBuffers:
+    """Every buffer argument by name (``CpuStep.arguments``).  Built once, used by every step."""
+
+    arrays: Mapping[str, Array]
+    vocab_size: int
+    num_groups: int
+
+    def write(self, inputs: StepInputs) -> None:
+        """Put a step's inputs where the compiled code looks for them."""
+        arrays, num_tokens = self.arrays, len(inputs.tokens)
+        arrays["sync"].fill(0)
+        arrays["tokens"][:num_tokens] = inputs.tokens
+        arrays["positions"][:num_tokens] = inputs.positions
+        lengths = np.diff(inputs.sequence_starts)
+        arrays["sequences"][:num_tokens] = np.repeat(np.arange(len(lengths)), lengths)
+        for group in range(self.num_groups):
+            pages = inputs.page_tables[group]
+            arrays[f"slots_{group}"][:num_tokens] = inputs.slot_mapping[group]
+            arrays[f"pages_{group}"][: pages.size] = pages.reshape(-1)
+        if len(inputs.logit_rows):
+            self._write_rows(inputs)
+
+    def read(self, num_rows: int, wants_logits: bool) -> StepOutputs:
+        """What the step computed, as copies: the next one may overwrite it."""
+        arrays, best = self.arrays, num_rows * MAX_LOGPROBS
+        return StepOutputs(
+            tokens=arrays["out_tokens"][:num_rows].copy(),
+            logprobs=arrays["out_logprobs"][:num_rows].copy(),
+            top_tokens=arrays["top_tokens"][:best].reshape(num_rows, MAX_LOGPROBS).copy(),
+            top_logprobs=arrays["top_logprobs"][:best].reshape(num_rows, MAX_LOGPROBS).copy(),
+            logits=self._logits(num_rows) if wants_logits else None,
+        )
+
+    def _write_rows(self, inputs: StepInputs) -> None:
+        num_rows, sampling = len(inputs.logit_rows), inputs.sampling
+        self.arrays["rows"][:num_rows] = inputs.logit_rows
+        self.arrays["seeds"][: 2 * num_rows] = sampling.seed.view(np.int32)
+        for name in ("temperature", "top_k", "top_p", "min_p", "forced", "num_logprobs"):
+            self.arrays[name][:num_rows] = getattr(sampling, name)
+
+    def _logits(self, num_rows: int) -> Array:
+        padded = _padded(self.vocab_size)
+        rows = self.arrays["logits"][: num_rows * padded].reshape(num_rows, padded)
+        return rows[:, : self.vocab_size].copy()
+
+
+def allocate(
+    target: CompiledTarget,
+    facts: ModelFacts,
+    weights: Bytes,
+    *,
+    num_pages: tuple[int, ...],
+    max_sequences: int,
+    max_logit_rows: int,
+) -> StepBuffers:
+    """Memory for steps of one compiled target; pages of it are not touched before they are used."""
+    step = target.step
+    tokens = step.max_step_tokens + ROW_PADDING
+    table = max_sequences * -(-facts.context_length // PAGE_SIZE)
+    arrays: dict[str, Array] = {
+        "weights": weights,
+        "scratch_f32": _zeros(step.scratch_f32, "float32"),
+        "scratch_i8": _zeros(step.scratch_i8, "int8"),
+        "scratch_i32": _zeros(step.scratch_i32, "int32"),
+        "sync": _zeros(step.sync, "int32"),
+        **{name: _zeros(tokens, "int32") for name in ("tokens", "positions", "sequences")},
+        **_rows(max_logit_rows),
+        "logits": _zeros((max_logit_rows + ROW_PADDING) * _padded(facts.vocab_size), "float32"),
+    }
+    for group, (kept, pages) in enumerate(zip(target.kv_groups, num_pages, strict=True)):
+        arrays[f"slots_{group}"] = _zeros(tokens, "int32")
+        arrays[f"pages_{group}"] = _zeros(table, "int32")
+        for stream in kept.streams:
+            elements = pages * int(np.prod(stream.shape))
+            arrays[f"{stream.name}_{group}"] = _zeros(elements, stream.dtype)
+    return StepBuffers(arrays, facts.vocab_size, len(num_pages))
+
+
+def _rows(rows: int) -> dict[str, Array]:
+    """What there is one of for each row of logits."""
+    floats = ("temperature", "top_p", "min_p", "out_logprobs")
+    integers = ("rows", "top_k", "forced", "num_logprobs", "out_tokens")
+    return {
+        **{name: _zeros(rows, "float32") for name in floats},
+        **{name: _zeros(rows, "int32") for name in integers},
+        "seeds": _zeros(2 * rows, "int32"),
+        "top_tokens": _zeros(rows * MAX_LOGPROBS, "int32"),
+        "top_logprobs": _zeros(rows * MAX_LOGPROBS, "float32"),
+    }
+
+
+def _zeros(size: int, dtype: str) -> Array:
+    nbytes = size * np.dtype(dtype).itemsize
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes].view(dtype)
+
+
+def _padded(vocab_size: int) -> int:
+    """Columns of a row of logits: whole panels of 16."""
+    return -(-vocab_size // 16) * 16
