@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +101,24 @@ def _unguarded(array: Array) -> Array:
     return np.ctypeslib.as_array(address)
 
 
+@contextlib.contextmanager
+def _torch_hidden() -> Iterator[None]:
+    """tvm_ffi imports torch first wherever it is installed: a second and 200 MB for nothing."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
 def _load_module(code: bytes) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
     os.environ.setdefault("TVM_BIND_THREADS", "0")  # a bound worker loses its core to a neighbour
-    os.environ.setdefault("TVM_FFI_DISABLE_TORCH_C_DLPACK", "1")  # else torch is imported, if there
-    import tvm_ffi_orcjit
+    with _torch_hidden():
+        import tvm_ffi_orcjit
 
     tvm = importlib.util.find_spec("tvm")
     assert tvm is not None, "apache-tvm is installed with inferflux[cpu]"
