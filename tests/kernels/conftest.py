@@ -1,42 +1,55 @@
-"""Phase bodies run for real: rendered, wrapped in a loop over pieces, compiled and called."""
+"""Kernels run for real: phase bodies in a loop of their own, and small graphs as whole steps."""
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from inferflux.codegen.artifact.machine import machine_features
+from inferflux.codegen.memory import MemoryPlan, plan_memory
+from inferflux.codegen.select import select
+from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
+from inferflux.codegen.target import CpuTarget
+from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets.cpu import compile_steps
+from inferflux.codegen.weights import pack_weights, plan_weights
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.interpret import interpret
+from inferflux.ir.passes import PassConfig
+from inferflux.ir.passes.choose_layouts import choose_layouts
+from inferflux.ir.quantised import QuantisedRows, quantise
+from inferflux.ir.types import F16, F32
+from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.storage import Array as ArrayOperand
+from inferflux.kernels.storage import FloatRows, Int8Rows, Operand, Pages
+
 Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
 
-AVX512 = {"kind": "llvm", "mcpu": "x86-64-v4", "mattr": ["+avx512vnni"]}
-PORTABLE = {"kind": "llvm", "mcpu": "x86-64"}
+MACHINE = platform.machine()
+MAX_TOKENS = 32
+SPARE_ROWS = 16  # past the last: a block of rows reads and writes them
+# What a kernel may differ from NumPy by, of the largest value: the order of sums, fused multiply-
+# adds, and for a page the rounding of its elements.
+TOLERANCE = {"f32": 4e-6, "f16": 2**-11, "i8x32": 1 / 127}
 
 
-@dataclass(frozen=True)
-class CpuTarget:
-    """A target the tests compile for: its name, LLVM's view of it, whether it converts halves."""
-
-    name: str
-    llvm: Mapping[str, object]
-    has_f16c: bool
-
-
-@pytest.fixture(
-    params=[CpuTarget("avx512", AVX512, True), CpuTarget("portable", PORTABLE, False)],
-    ids=lambda target: target.name,
-)
+@pytest.fixture(params=TARGETS.values(), ids=lambda target: target.name)
 def cpu_target(request: pytest.FixtureRequest) -> CpuTarget:
-    """Both x86 targets; AVX-512 is skipped where the machine lacks it."""
+    """Every target this machine can run."""
     target: CpuTarget = request.param
-    if target.name == "avx512" and "avx512_vnni" not in _cpu_flags():
-        pytest.skip("this machine has no AVX-512 VNNI")
+    if missing := {*target.features, MACHINE} - machine_features():
+        pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
+    if MACHINE not in target.machines:
+        pytest.skip(f"{target.name} is not for {MACHINE}")
     return target
 
 
@@ -76,6 +89,120 @@ def compile_piece(templates: Environment, cpu_target: CpuTarget) -> Callable[...
     return build
 
 
+@pytest.fixture
+def compile_graph(cpu_target: CpuTarget) -> Callable[..., SmallStep]:
+    """``compile_graph(graph, row_block)``: the graph as a step, with weights made up for it."""
+
+    def build(graph: Graph, row_block: int = 1, **options: Any) -> SmallStep:
+        return SmallStep(graph, cpu_target, row_block, **options)
+
+    return build
+
+
+@pytest.fixture
+def assert_close() -> Callable[[Any, Any], None]:
+    return _assert_close
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """An i8x32 value as a step leaves it, with the sums that are kept for integer products."""
+
+    values: Array
+    scales: Array
+    scaled_sums: Array
+    corrections: Array
+
+
+class SmallStep:
+    """A graph of a few nodes, compiled as the builder compiles a model, beside its meaning.
+
+    Rows of floats that the graph takes are arguments of the step.  All that a kernel may not look
+    at is NaN: scratch nobody has written, and the spare rows of the arguments.
+    """
+
+    def __init__(
+        self, graph: Graph, target: CpuTarget, row_block: int, *, vocab_size: int = 0, seed: int = 0
+    ) -> None:
+        self.graph = choose_layouts(graph, PassConfig())
+        self.row_block = row_block
+        self.tensors = _tensors(self.graph, np.random.default_rng(seed))
+        plan = plan_weights(self.graph, target.name)
+        files = {name: SimpleNamespace(raw=raw) for name, raw in self.tensors.items()}
+        self._weights = pack_weights(plan, SimpleNamespace(tensors=files))  # type: ignore[arg-type]
+        self.memory = plan_memory(self.graph, plan, MAX_TOKENS, vocab_size, target.name)
+        _take_rows_as_arguments(self.graph, self.memory)
+        shape = StepShape(row_block, MAX_TOKENS)
+        phases = select(self.graph, shape, target.name)
+        writer = StepWriter(self.graph, target, self.memory)
+        self.step: StepText = writer.write(phases, plan.layer_bases, shape)
+        self._function = _load(target, self.step)
+
+    def meaning(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
+        """The graph's outputs by NumPy."""
+        return interpret(self.graph, inputs, self.tensors)
+
+    def __call__(self, inputs: Mapping[str, Array], num_workers: int = 2) -> tuple[Any, ...]:
+        """The graph's outputs by the compiled step."""
+        dims = self._dims(inputs)
+        buffers = {
+            name: _aligned(self._contents(name, dtype, inputs, dims))
+            for name, dtype in step_buffers(self.graph).items()
+        }
+        scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), num_workers)
+        import tvm_ffi
+
+        self._function(*(tvm_ffi.from_dlpack(buffer) for buffer in buffers.values()), *scalars)
+        return tuple(self._result(value, buffers, dims) for value in self.graph.outputs)
+
+    def _dims(self, inputs: Mapping[str, Array]) -> dict[str, int]:
+        return {
+            dim: size
+            for value in self.graph.inputs
+            for dim, size in zip(value.type.shape, inputs[value.hint].shape, strict=True)
+            if isinstance(dim, str)
+        }
+
+    def _contents(
+        self, name: str, dtype: str, inputs: Mapping[str, Array], dims: Mapping[str, int]
+    ) -> Array:
+        if name == "weights":
+            return self._weights
+        if name == "sync":
+            return np.zeros(counters(self.step.num_phases), np.int32)
+        if name == "logits":
+            rows = dims.get("R", 0) + SPARE_ROWS
+            width = max((v.type.shape[-1] for v in self.graph.outputs), default=0)
+            return np.full(rows * _padded(int(width)), np.nan, np.float32)
+        given = {value.hint.replace(".", "_"): value for value in self.graph.inputs}
+        if name in given:
+            return _argument(given[name], inputs[given[name].hint])
+        size = self.memory.sizes.get(name, 0)
+        return np.full(size, np.nan if dtype == "float32" else 77, dtype)
+
+    def _result(
+        self, value: Value, buffers: Mapping[str, Array], dims: Mapping[str, int]
+    ) -> Array | Int8Result:
+        shape = tuple(dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
+        match self.memory.operands[value]:
+            case FloatRows() as at:
+                rows = buffers[at.buffer][at.base :][: shape[0] * at.stride].reshape(shape[0], -1)
+                np.testing.assert_array_equal(rows[:, at.columns :], 0, "padding of rows")
+                return rows[:, : at.columns].copy()
+            case Int8Rows() as at:
+                blocks = (shape[0], at.blocks)
+                return Int8Result(
+                    _at(buffers["scratch_i8"], at.values, shape),
+                    _at(buffers["scratch_f32"], at.scales, blocks),
+                    _at(buffers["scratch_f32"], at.scaled_sums, blocks),
+                    _at(buffers["scratch_i32"], at.corrections, blocks),
+                )
+            case Pages() as at:
+                return buffers[at.buffer].reshape(shape).copy()
+            case other:
+                raise AssertionError(f"{value} lies in {other}")
+
+
 class Compiled:
     """A compiled phase body, as a function of its arrays and the number of pieces."""
 
@@ -103,7 +230,7 @@ def compile_body(body: str, arrays: Mapping[str, Array], target: CpuTarget) -> C
 
     function = tvm.script.from_source(_function_text(body, arrays), extra_vars={"T": tirx})
     module = tvm.IRModule({"phase": function})
-    return Compiled(tvm.compile(module, target=Target(dict(target.llvm))))
+    return Compiled(tvm.compile(module, target=Target(dict(target.machines[MACHINE]))))
 
 
 def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
@@ -121,6 +248,85 @@ def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
     )
 
 
+def _load(target: CpuTarget, step: StepText) -> Any:
+    import tvm_ffi_orcjit
+
+    here = replace(target, machines={MACHINE: target.machines[MACHINE]})
+    (code,) = compile_steps(here, [step], lambda stage, fraction: None)[MACHINE]
+    return tvm_ffi_orcjit.default_session().load_module(code)[step.symbol]
+
+
+def _tensors(graph: Graph, random: np.random.Generator) -> dict[str, Array]:
+    """For every weight of the graph, a tensor as a file holds it: unit variance of products."""
+    tensors: dict[str, Array] = {}
+    for weight in graph.weights:
+        *_, width = shape = tuple(int(dim) for dim in weight.type.shape)
+        spread = 1.0 if len(shape) == 1 else width**-0.5
+        values = random.normal(0, spread, shape).astype(np.float32)
+        dtype = weight.type.dtype
+        if dtype.is_quantised:
+            stored = quantise(values, dtype)
+        else:
+            stored = values.astype({F32: np.float32, F16: np.float16}[dtype])
+        tensors[weight.sources[0]] = stored.reshape(-1).view(np.uint8)
+    return tensors
+
+
+def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:
+    """Rows of floats lie in scratch in a model; here the graph's inputs are such rows too."""
+    rows: dict[Operand, Operand] = {}
+    for value in graph.inputs:
+        width = value.type.shape[-1]
+        if value.type.dtype == F32 and len(value.type.shape) == 2 and isinstance(width, int):
+            rows[ArrayOperand(value.hint)] = FloatRows(width, 0, _padded(width), value.hint)
+    for value, operand in memory.operands.items():
+        memory.operands[value] = rows.get(operand, operand)
+
+
+def _argument(value: Value, given: Array) -> Array:
+    match value.type.shape:
+        case (_, int() as width) if value.type.dtype == F32:
+            rows = np.full((len(given) + SPARE_ROWS, _padded(width)), np.nan, np.float32)
+            rows[: len(given)] = 0
+            rows[: len(given), :width] = given
+            return rows
+        case (_,):
+            return np.concatenate([given, np.zeros(SPARE_ROWS, given.dtype)])
+        case _:
+            return given
+
+
+def _at(buffer: Array, start: int, shape: tuple[int, ...]) -> Array:
+    return buffer[start : start + int(np.prod(shape))].reshape(shape).copy()
+
+
+def _padded(width: int) -> int:
+    return -(-width // 16) * 16
+
+
+def _assert_close(got: Any, expected: Any) -> None:
+    """What a step gave is what NumPy says, to the tolerance of its type."""
+    if isinstance(expected, QuantisedRows):
+        _assert_quantised(got, expected)
+        return
+    tolerance = TOLERANCE["f16" if expected.dtype == np.float16 else "f32"]
+    largest = float(np.abs(expected.astype(np.float64)).max(initial=0))
+    np.testing.assert_allclose(
+        got.astype(np.float64), expected.astype(np.float64), rtol=0, atol=tolerance * largest
+    )
+
+
+def _assert_quantised(got: Int8Result, expected: QuantisedRows) -> None:
+    """Scales to float32's tolerance, values to one unit; the sums are those of the values."""
+    _assert_close(got.scales, expected.scales)
+    difference = np.abs(got.values.astype(int) - expected.values)
+    assert difference.max(initial=0) <= TOLERANCE["i8x32"] * 127
+    assert np.count_nonzero(difference) <= 0.01 * difference.size  # those that were nearly halves
+    sums = got.values.reshape(*got.scales.shape, 32).sum(axis=-1, dtype=np.int32)
+    np.testing.assert_array_equal(got.corrections, -128 * sums)
+    np.testing.assert_allclose(got.scaled_sums, got.scales * sums, rtol=1e-6)
+
+
 def _aligned(array: Array) -> Array:
     """A flat copy on a 64-byte boundary, which DLPack arguments must have."""
     room = np.zeros(array.nbytes + 64, np.uint8)
@@ -128,9 +334,3 @@ def _aligned(array: Array) -> Array:
     copy = room[start : start + array.nbytes].view(array.dtype)
     copy[:] = array.reshape(-1)
     return copy
-
-
-def _cpu_flags() -> set[str]:
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    found = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return set(found.group(1).split()) if found else set()

@@ -115,7 +115,7 @@ def test_every_half_becomes_its_float(run_piece, cpu_target, native):
         1 << 12,
         {"x": x, "out": out},
         macro="float32",
-        native=native and cpu_target.has_f16c,
+        native=native and cpu_target.native_half,
     )
     number = ~np.isnan(x)
     exact = x.astype(np.float32)
@@ -132,7 +132,7 @@ def test_floats_round_to_the_nearest_half_ties_to_even(run_piece, cpu_target, na
         x.size // 16,
         {"x": x, "out": out},
         macro="float16",
-        native=native and cpu_target.has_f16c,
+        native=native and cpu_target.native_half,
     )
     with np.errstate(over="ignore"):
         exact = x.astype(np.float16)
@@ -145,7 +145,7 @@ def test_floats_round_to_the_nearest_half_ties_to_even(run_piece, cpu_target, na
 def test_conversions_call_no_library(compile_piece, cpu_target, macro):
     wide, narrow = ("x", "out") if macro == "float16" else ("out", "x")
     arrays = {wide: np.zeros(16, np.float32), narrow: np.zeros(16, np.float16)}
-    compiled = compile_piece(CONVERT, arrays, macro=macro, native=cpu_target.has_f16c)
+    compiled = compile_piece(CONVERT, arrays, macro=macro, native=cpu_target.native_half)
     assert not {name for name in compiled.calls() if "hf" in name}
 
 

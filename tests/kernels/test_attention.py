@@ -1,0 +1,131 @@
+"""attention and attention_quantise against their meaning: heads, windows, sequences, pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from inferflux.ir import ops
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import F16, F32, I32, tensor
+
+PAGE = 16
+
+
+@dataclass(frozen=True)
+class Case:
+    """The shape of one attention.  ``group``: query heads of a KV head."""
+
+    head_dim: int = 32
+    kv_heads: int = 1
+    group: int = 1
+    pages: object = F16
+    window: int | None = None
+    op: object = ops.attention
+    layers: int = 1
+    scale: float = 0.15
+
+    def __str__(self) -> str:
+        window = f" window {self.window}" if self.window else ""
+        heads = f"{self.kv_heads}x{self.group} heads of {self.head_dim}"
+        return f"{self.op.name} {heads}, {self.pages} pages{window}"
+
+
+CASES = [
+    Case(),
+    Case(head_dim=64, kv_heads=3, group=3, window=5, op=ops.attention_quantise),
+    Case(head_dim=128, kv_heads=2, group=4, pages=F32, op=ops.attention_quantise),
+    Case(head_dim=128, group=3, window=16),
+    Case(head_dim=32, kv_heads=2, group=3, pages=F32, window=1),
+    Case(head_dim=64, group=4, window=17, layers=3),
+    Case(head_dim=32, kv_heads=5, group=4, layers=2, op=ops.attention_quantise),
+    Case(head_dim=96, kv_heads=2, pages=F32, window=100),
+]
+
+
+def graph_of(case):
+    width = case.kv_heads * case.group * case.head_dim
+    token_inputs = [Value(tensor(I32, "T"), name) for name in ("positions", "sequences")]
+    shape = ("N", case.layers, case.kv_heads)
+    inputs = (
+        Value(tensor(F32, "T", width), "q"),
+        Value(tensor(case.pages, *shape, case.head_dim, PAGE), "k.0"),
+        Value(tensor(case.pages, *shape, PAGE, case.head_dim), "v.0"),
+        *token_inputs,
+        Value(tensor(I32, "B", "M"), "pages.0"),
+    )
+    attended = case.op(
+        *inputs,
+        layer=case.layers - 1,
+        head_dim=case.head_dim,
+        scale=case.scale,
+        window=case.window,
+    )
+    return Graph(inputs, (attended,))
+
+
+def step_of(case, sequences, seed=0):
+    """Tokens of sequences given as (old tokens, new tokens), over pages in a random order."""
+    random = np.random.default_rng(seed)
+    lengths = [old + new for old, new in sequences]
+    longest = -(-max(lengths) // PAGE)
+    num_pages = longest * len(sequences) + 2
+    table = random.permutation(num_pages)[: longest * len(sequences)].reshape(len(sequences), -1)
+    positions = np.concatenate([np.arange(old, old + new) for old, new in sequences])
+    shape = (num_pages, case.layers, case.kv_heads, case.head_dim, PAGE)
+    width = case.kv_heads * case.group * case.head_dim
+    dtype = np.float16 if case.pages == F16 else np.float32
+    return {
+        "q": random.normal(0, 1, (len(positions), width)).astype(np.float32),
+        "k.0": random.normal(0, 1, shape).astype(dtype),
+        "v.0": random.normal(0, 1, shape).reshape(*shape[:3], PAGE, -1).astype(dtype),
+        "positions": positions.astype(np.int32),
+        "sequences": np.repeat(range(len(sequences)), [n for _, n in sequences]).astype(np.int32),
+        "pages.0": table.astype(np.int32),
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_attention(compile_graph, assert_close, case):
+    step = compile_graph(graph_of(case))
+    for sequences in (
+        [(0, 1)],
+        [(0, 18)],
+        [(15, 1), (16, 1), (31, 1)],
+        [(40, 3), (0, 5), (100, 1), (14, 4)],
+    ):
+        given = step_of(case, sequences, seed=len(sequences))
+        assert_close(step(given)[0], step.meaning(given)[0])
+
+
+def test_what_lies_outside_the_window_or_behind_the_token_is_not_read(compile_graph):
+    case = Case(window=20)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, [(40, 1)])
+    expected = step(given)[0]
+    table = given["pages.0"][0]
+    for position in (*range(41 - case.window), *range(41, 48)):
+        page, offset = table[position // PAGE], position % PAGE
+        given["k.0"][page, :, :, :, offset] = 1000
+        given["v.0"][page, :, :, offset] = np.nan if position > 40 else 1000
+    np.testing.assert_array_equal(step(given)[0], expected)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 300.0])
+def test_scores_may_all_but_tie_or_differ_by_thousands(compile_graph, assert_close, scale):
+    case = Case(scale=scale)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, [(60, 4)])
+    assert_close(step(given)[0], step.meaning(given)[0])
+
+
+def test_a_token_attends_alike_alone_and_in_any_batch(compile_graph):
+    case = Case(head_dim=64, kv_heads=2, group=3)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, [(20, 1), (0, 9), (35, 2)])
+    together = step(given)[0]
+    for token in range(12):
+        one = {name: given[name][[token]] for name in ("q", "positions", "sequences")}
+        np.testing.assert_array_equal(step(given | one)[0][0], together[token])
