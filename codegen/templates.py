@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 
 from jinja2 import ChoiceLoader, Environment, FunctionLoader, StrictUndefined
+from jinja2.meta import find_referenced_templates
 
 
 def _read(package: str, name: str) -> str | None:
@@ -34,7 +35,28 @@ def render(template: str, parameters: Mapping[str, object]) -> str:
 
 
 def template_text(template: str) -> str:
-    """The template as written, for keys."""
-    text = _read("inferflux.kernels", template) or _read("inferflux.codegen", template)
-    assert text is not None, f"no template {template}"
-    return text
+    """The template as written and, once each, all that it imports or includes: for keys."""
+    return text_with_imports(template, _source)
+
+
+def text_with_imports(template: str, source: Callable[[str], str]) -> str:
+    """As ``template_text``, of templates that ``source`` gives by name."""
+    found: dict[str, str] = {}
+    waiting = [template]
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = source(name)
+            waiting.extend(_referenced(name, found[name]))
+    return "".join(f"{{# {name} #}}\n{text}" for name, text in found.items())
+
+
+def _referenced(name: str, text: str) -> Iterator[str]:
+    for other in find_referenced_templates(_ENVIRONMENT.parse(text)):
+        assert other is not None, f"{name} imports a template whose name is computed"
+        yield other
+
+
+def _source(name: str) -> str:
+    assert _ENVIRONMENT.loader, "the environment reads kernels/ and codegen/"
+    return _ENVIRONMENT.loader.get_source(_ENVIRONMENT, name)[0]
