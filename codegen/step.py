@@ -105,7 +105,8 @@ class StepWriter:
                 "kind_of_layer": layer_kinds(layers.node),
                 "place_in_kind": _places(layer_kinds(layers.node)),
                 "stacked": {
-                    names[name]: values for name, values in stacked_attributes(layers.node).items()
+                    names[name]: _filled(values)
+                    for name, values in stacked_attributes(layers.node).items()
                 },
                 "kinds": kinds,
             },
@@ -161,6 +162,12 @@ def _num_phases(item: Phase | Layers) -> int:
 
 def _attr(value: Attr, names: Mapping[str, str]) -> Attr:
     return names[value.name] if isinstance(value, Stacked) else value
+
+
+def _filled(values: tuple[Attr, ...]) -> tuple[Attr, ...]:
+    """Layers of a kind that has no such number hold None, and read none: any number will do."""
+    some = next(value for value in values if value is not None)
+    return tuple(some if value is None else value for value in values)
 
 
 def _places(kinds: tuple[int, ...]) -> tuple[int, ...]:

@@ -247,12 +247,12 @@ class _Workers(_Words):
         counter = self._counter(sync, phase, 16)
         return self._t.call_extern("void", "inferflux_wait", counter, pieces)
 
-    def choose(self, index: Expr, values: Sequence[int]) -> Expr:
-        """values[index], for a short list of constants."""
-        chosen = self._t.int32(values[-1])
+    def choose(self, index: Expr, values: Sequence[int | float]) -> Expr:
+        """values[index], for a short list of constants of one type."""
+        constant = self._t.float32 if isinstance(values[0], float) else self._t.int32
+        chosen = constant(values[-1])
         for position in range(len(values) - 2, -1, -1):
-            number = self._t.int32(values[position])
-            chosen = self._t.if_then_else(index == position, number, chosen)
+            chosen = self._t.if_then_else(index == position, constant(values[position]), chosen)
         return chosen
 
     def _counter(self, sync: Buffer, phase: Expr, offset: int) -> Expr:

@@ -257,18 +257,18 @@ def _load(target: CpuTarget, step: StepText) -> Any:
 
 
 def _tensors(graph: Graph, random: np.random.Generator) -> dict[str, Array]:
-    """For every weight of the graph, a tensor as a file holds it: unit variance of products."""
+    """For every weight of the graph, tensors as a file holds them: unit variance of products."""
     tensors: dict[str, Array] = {}
     for weight in graph.weights:
-        *_, width = shape = tuple(int(dim) for dim in weight.type.shape)
-        spread = 1.0 if len(shape) == 1 else width**-0.5
+        dtype, shape = weight.type.dtype, tuple(int(dim) for dim in weight.type.shape)
+        spread = shape[-1] ** -0.5 if weight.type.layout else 1.0
         values = random.normal(0, spread, shape).astype(np.float32)
-        dtype = weight.type.dtype
         if dtype.is_quantised:
             stored = quantise(values, dtype)
         else:
             stored = values.astype({F32: np.float32, F16: np.float16}[dtype])
-        tensors[weight.sources[0]] = stored.reshape(-1).view(np.uint8)
+        parts = stored.reshape(len(weight.sources), -1).view(np.uint8)
+        tensors.update(zip(weight.sources, parts, strict=True))
     return tensors
 
 
