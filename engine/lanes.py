@@ -12,7 +12,7 @@ LEAST_TEMPERATURE = 1e-5  # below it sampling is greedy, and logits over it woul
 
 
 class LaneTable:
-    """One row per running sequence, written when it is admitted and when it gains a token."""
+    """One row per running sequence, written when it is admitted and gains a page or a token."""
 
     def __init__(
         self, num_lanes: int, context_length: int, num_groups: int, vocab_size: int
@@ -37,19 +37,23 @@ class LaneTable:
     def num_free(self) -> int:
         return len(self._free)
 
-    def take(self, sequence: Sequence, pages: Pages) -> None:
-        """Seat a sequence: give it a lane and the pages, and write both into the table."""
+    def take(self, sequence: Sequence) -> None:
+        """Seat a sequence: give it a lane, and write what is asked of it into the table."""
         lane = sequence.lane = self._free.pop()
-        sequence.pages = pages
+        sequence.pages = tuple([] for _ in self.page_tables)
         prompt = sequence.request.prompt
         self.tokens[lane, : len(prompt)] = prompt
         self.num_prompt_tokens[lane] = len(prompt)
-        for table, held in zip(self.page_tables, pages, strict=True):
-            table[lane, : len(held)] = held
         self._write_sampling(lane, sequence)
 
     def leave(self, sequence: Sequence) -> None:
         self._free.append(sequence.lane)
+
+    def extend(self, sequence: Sequence, pages: Pages) -> None:
+        """Give a seated sequence more pages."""
+        for table, held, taken in zip(self.page_tables, sequence.pages, pages, strict=True):
+            table[sequence.lane, len(held) : len(held) + len(taken)] = taken
+            held += taken
 
     def append(self, sequence: Sequence, token: int) -> None:
         self.tokens[sequence.lane, sequence.num_tokens] = token

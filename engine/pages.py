@@ -72,10 +72,14 @@ class PagedKVCache:
         """Tokens of the longest sequence that fits when nothing else runs."""
         return min(pool.num_pages for pool in self._pools) * PAGE_SIZE
 
-    def reserve(self, num_tokens: int) -> Pages | None:
-        """Room for ``num_tokens`` in every group, or None, and then nothing has changed."""
-        count = pages_for(num_tokens)
-        if any(pool.num_free < count for pool in self._pools):
+    @property
+    def num_free_in_every_group(self) -> int:
+        """Pages of one more sequence, which holds as many in each group."""
+        return min(pool.num_free for pool in self._pools)
+
+    def reserve(self, count: int) -> Pages | None:
+        """``count`` pages of every group, or None, and then nothing has changed."""
+        if count > self.num_free_in_every_group:
             return None
         return tuple(pool.reserve(count) or [] for pool in self._pools)
 

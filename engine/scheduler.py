@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.admission import Limits, admit
+from inferflux.engine.banker import Banker
 from inferflux.engine.errors import QueueFull, RequestRejected
 from inferflux.engine.lanes import LaneTable
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 from inferflux.engine.outputs import StepRows, refusal
-from inferflux.engine.pages import PagedKVCache
+from inferflux.engine.pages import PagedKVCache, pages_for
 from inferflux.engine.plan import Plan, PlanBuilder
 from inferflux.engine.sequence import Sequence
 from inferflux.engine.step import StepOutputs
@@ -20,8 +22,9 @@ from inferflux.errors import InferFluxError
 class Scheduler:
     """Continuous batching, first come, first served.
 
-    A sequence is admitted when a lane and the pages of its full length are free, and holds both
-    until it ends: a running sequence can neither starve nor be preempted, and nothing deadlocks.
+    A sequence is admitted when a lane is free and the banker grants the pages of its first chunk.
+    It takes more as it grows, and keeps all until it ends: nothing is preempted. Where the banker
+    grants none it sits the step out, which the oldest never does, so nothing starves or deadlocks.
     """
 
     def __init__(
@@ -82,20 +85,14 @@ class Scheduler:
         return ended
 
     def schedule(self) -> Plan | None:
-        """Choose what the next step computes: every decode first, then prompts in chunks."""
+        """Choose what the next step computes: a token of every stream, the rest for prompts."""
         self._expire()
-        self._admit_waiting()
-        if not self._running:
-            return None
-        plan = PlanBuilder(self._chunk_tokens, self._max_logit_rows)
-        prefilling = []
+        num_streams = sum(sequence.is_decoding for sequence in self._running.values())
+        plan = PlanBuilder(self._chunk_tokens, self._max_logit_rows, num_streams)
+        banker = Banker(self._kv.num_free_in_every_group)
         for sequence in self._running.values():
-            if sequence.is_decoding:
-                plan.add_decode(sequence)
-            else:
-                prefilling.append(sequence)
-        for sequence in prefilling:
-            plan.add_chunk(sequence)
+            self._advance(sequence, plan, banker)
+        self._admit_waiting(plan, banker)
         return plan.build()
 
     def commit(self, plan: Plan, outputs: StepOutputs) -> list[TokenOutput]:
@@ -130,16 +127,31 @@ class Scheduler:
         for request_id in overdue:
             self.abort(request_id)
 
-    def _admit_waiting(self) -> None:
-        """Seat the queue's head as long as it fits; nobody overtakes it, so it cannot starve."""
+    def _advance(self, sequence: Sequence, plan: PlanBuilder, banker: Banker) -> None:
+        """Plan what fits the pages it has and those it may take; it pauses if nothing does."""
+        num_held, num_computed = sequence.num_pages, sequence.num_computed_tokens
+        room = (num_held + banker.headroom) * PAGE_SIZE - num_computed
+        num_tokens = min(plan.room_for(sequence), room)
+        num_taken = pages_for(num_computed + num_tokens) - num_held
+        banker.go_on(num_held, sequence.max_pages - num_held, num_taken)
+        if num_taken:
+            pages = self._kv.reserve(num_taken)
+            assert pages is not None, f"{num_taken} pages were granted and are not free"
+            self._lanes.extend(sequence, pages)
+        if num_tokens:
+            plan.add(sequence, num_tokens)
+
+    def _admit_waiting(self, plan: PlanBuilder, banker: Banker) -> None:
+        """Seat the queue's head as long as its first chunk fits; nobody overtakes it."""
         while self._waiting and self._lanes.num_free:
             sequence = next(iter(self._waiting.values()))
-            pages = self._kv.reserve(sequence.max_length)
-            if pages is None:
+            num_tokens = plan.room_for(sequence)
+            if not num_tokens or pages_for(num_tokens) > banker.headroom:
                 return
             del self._waiting[sequence.request.request_id]
             self._running[sequence.request.request_id] = sequence
-            self._lanes.take(sequence, pages)
+            self._lanes.take(sequence)
+            self._advance(sequence, plan, banker)
 
     def _end(self, sequence: Sequence) -> None:
         """Forget a sequence and free all it holds."""

@@ -9,7 +9,7 @@ import numpy as np
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.errors import RequestRejected
 from inferflux.engine.inputs import slots_of
-from inferflux.engine.pages import PagedKVCache, Pages
+from inferflux.engine.pages import PagedKVCache, Pages, pages_for
 from inferflux.engine.step import Array, Runner, SamplingRows, StepInputs
 
 
@@ -18,7 +18,7 @@ def score(runner: Runner, kv: PagedKVCache, ids: Sequence[int], chunk: int) -> A
 
     Teacher-forced, ``chunk`` tokens a step (1: token by token) and at most what a step can hold.
     """
-    pages = kv.reserve(len(ids))
+    pages = kv.reserve(pages_for(len(ids)))
     if pages is None:
         raise RequestRejected(
             f"{len(ids)} tokens do not fit the {kv.num_free} KV pages that are free:"

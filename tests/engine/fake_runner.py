@@ -137,6 +137,7 @@ def engine(
     max_sequences: int = 8,
     max_waiting: int = 128,
     chunk_tokens: int = 32,
+    context_length: int = CONTEXT_LENGTH,
 ) -> Engine:
     """An engine on a fake runner."""
     runner = runner or FakeRunner()
@@ -146,7 +147,7 @@ def engine(
         max_waiting=max_waiting,
         chunk_tokens=chunk_tokens,
     )
-    model = ServedModel("fake", "fake:numpy", CONTEXT_LENGTH)
+    model = ServedModel("fake", "fake:numpy", context_length)
     num_pages = [len(pool) // PAGE_SIZE for pool in runner.pools]
     return Engine(runner, model, config, num_pages, **({"clock": clock} if clock else {}))
 

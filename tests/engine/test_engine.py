@@ -111,6 +111,70 @@ def test_prompts_are_served_in_the_order_of_arrival(fake, request_of):
     assert starts == sorted(starts)
 
 
+def test_short_chats_run_beside_each_other_however_long_they_may_become(fake, request_of):
+    runner = fake.FakeRunner(num_pages=728)
+    engine = fake.engine(runner, max_sequences=16, context_length=8192, chunk_tokens=48)
+    names = [str(index) for index in range(16)]
+    for name in names:
+        engine.add(request_of(name, [int(name)] * 40, 8192))  # 512 pages, were they all taken
+    while engine.stats().num_waiting:
+        engine.step()
+    for _ in range(40):
+        assert all(o.tokens for o in engine.step() if o.request_id in names)
+        assert len(runner.steps[-1].sequence_starts) - 1 == engine.stats().num_running == 16
+    for name in names:
+        engine.abort(name)
+    assert engine.stats().free_pages == 728
+
+
+def test_a_paused_sequence_continues_as_if_it_had_not_paused(fake, request_of):
+    runner = fake.FakeRunner(num_pages=10)
+    engine = fake.engine(runner)
+    for index in range(4):
+        engine.add(request_of(str(index), [index] * 20, 100))
+    pauses, outputs = 0, {str(index): [] for index in range(4)}
+    while engine.has_work:
+        num_running = engine.stats().num_running
+        for output in engine.step():
+            outputs[output.request_id].append(output)
+        pauses += num_running > len(runner.steps[-1].sequence_starts) - 1
+    assert pauses > 100
+    for index in range(4):
+        assert tokens_of(outputs[str(index)]) == fake.generated([index] * 20, 100)
+
+
+def test_a_paused_sequence_can_be_aborted_and_expires(fake, request_of):
+    now = [100.0]
+    engine = fake.engine(fake.FakeRunner(num_pages=9), clock=lambda: now[0])
+    engine.add(request_of("oldest", [1] * 20, 100))
+    engine.add(request_of("paused", [2] * 10, 100))
+    engine.add(request_of("overdue", [3] * 10, 100, deadline=200.0))
+    for _ in range(12):
+        engine.step()
+    assert [o.request_id for o in engine.step()] == ["oldest"]
+    engine.abort("paused")
+    now[0] = 200.0
+    outputs = {o.request_id: o.finish_reason for o in engine.step()}
+    assert outputs == {"paused": FinishReason.ABORT, "overdue": FinishReason.ABORT, "oldest": None}
+    assert engine.stats().free_pages == 9 - 3
+    run(engine)
+    assert engine.stats().free_pages == 9
+
+
+def test_a_request_whose_first_chunk_is_not_granted_is_not_overtaken(fake, request_of):
+    engine = fake.engine(fake.FakeRunner(num_pages=9), chunk_tokens=64)
+    engine.add(request_of("oldest", [1] * 20, 100))
+    engine.step()
+    engine.add(request_of("long", [2] * 20, 4))  # two pages, and one more is all that may be taken
+    engine.add(request_of("short", [3], 4))
+    engine.step()
+    assert engine.stats().num_waiting == 2
+    starts: list[str] = []
+    while engine.has_work:
+        starts += [o.request_id for o in engine.step() if o.request_id not in starts]
+    assert starts == ["oldest", "long", "short"]
+
+
 def test_max_tokens_ends_with_length(fake, request_of):
     engine = fake.engine()
     engine.add(request_of("a", [1, 2], 5))

@@ -1,15 +1,18 @@
-"""Any order of submit, step, abort and finish: no page is lost, and none has two owners."""
+"""Any order of submit, step, abort and finish, with pages for a few: all ends, none is lost."""
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.errors import QueueFull, RequestRejected
 from inferflux.engine.messages import FinishReason, Request, SamplingParams
+from inferflux.engine.pages import pages_for
 
-NUM_PAGES = 16
+NUM_PAGES = (13, 10)  # of two groups; a full sequence takes 8 of each, and 6 may run
 
 
 def make_machine(fake):
@@ -18,15 +21,16 @@ def make_machine(fake):
 
         def __init__(self) -> None:
             super().__init__()
-            self.runner = fake.FakeRunner(num_pages=NUM_PAGES, num_groups=2)
-            self.engine = fake.engine(self.runner, max_sequences=4, max_waiting=4, chunk_tokens=24)
+            self.runner = fake.FakeRunner(num_groups=2)
+            self.runner.pools = [np.full(count * PAGE_SIZE, -1, np.int32) for count in NUM_PAGES]
+            self.engine = fake.engine(self.runner, max_sequences=6, max_waiting=2, chunk_tokens=24)
             self.open: dict[str, Request] = {}
             self.tokens: dict[str, list[int]] = {}
             self.num_requests = 0
 
         @rule(
             prompt=st.lists(st.integers(0, 48), min_size=1, max_size=120),
-            max_tokens=st.integers(0, 40),
+            max_tokens=st.integers(0, 40) | st.just(10**9),
             prompt_logprobs=st.sampled_from((None, 0, 2)),
         )
         def submit(self, prompt, max_tokens, prompt_logprobs):
@@ -57,7 +61,7 @@ def make_machine(fake):
         @rule(times=st.integers(1, 6))
         def step(self, times):
             for _ in range(times):
-                for output in self.engine.step():
+                for output in self.advance():
                     self.read(output)
 
         @precondition(lambda self: self.open)
@@ -65,8 +69,20 @@ def make_machine(fake):
         def abort(self, data):
             name = data.draw(st.sampled_from(sorted(self.open)))
             self.engine.abort(name)
-            ended = {o.request_id: o.finish_reason for o in self.engine.step() if not self.read(o)}
+            ended = {o.request_id: o.finish_reason for o in self.advance() if not self.read(o)}
             assert ended[name] is FinishReason.ABORT
+
+        @property
+        def running(self):
+            return list(self.engine._scheduler._running.values())
+
+        def advance(self):
+            """Step; the oldest sequence never pauses."""
+            before = [(sequence, sequence.num_computed_tokens) for sequence in self.running[:1]]
+            outputs = self.engine.step()
+            for oldest, num_computed in before:
+                assert oldest.num_computed_tokens > num_computed
+            return outputs
 
         def read(self, output) -> bool:
             name = output.request_id
@@ -83,20 +99,32 @@ def make_machine(fake):
 
         @invariant()
         def a_page_has_at_most_one_owner(self):
-            running = self.engine._scheduler._running.values()
             for group, pool in enumerate(self.engine._kv.pools):
-                owned = [page for sequence in running for page in sequence.pages[group]]
+                owned = [page for sequence in self.running for page in sequence.pages[group]]
                 assert len(owned) == len(set(owned))
-                assert pool.num_free == NUM_PAGES - len(owned)
+                assert pool.num_free == NUM_PAGES[group] - len(owned)
+
+        @invariant()
+        def pages_are_held_for_what_is_computed_and_no_more(self):
+            for sequence in self.running:
+                count = pages_for(sequence.num_computed_tokens)
+                assert [len(held) for held in sequence.pages] == [count, count]
+
+        @invariant()
+        def all_can_finish_in_the_order_of_their_age(self):
+            for group, pool in enumerate(self.engine._kv.pools):
+                available = pool.num_free
+                for sequence in self.running:
+                    assert sequence.max_pages - len(sequence.pages[group]) <= available
+                    available += len(sequence.pages[group])
 
         def teardown(self):
-            for _ in range(1000):
-                if not self.engine.has_work:
-                    break
-                self.step(1)
+            lengths = (len(r.prompt) + r.max_tokens for r in self.open.values())
+            self.step(1 + sum(min(length, fake.CONTEXT_LENGTH) for length in lengths))
             stats = self.engine.stats()
             assert not self.open
-            assert stats.free_pages == stats.total_pages == 2 * NUM_PAGES
+            assert not self.engine.has_work
+            assert stats.free_pages == stats.total_pages == sum(NUM_PAGES)
             assert (stats.num_running, stats.num_waiting) == (0, 0)
 
     return EngineMachine
