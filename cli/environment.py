@@ -22,3 +22,8 @@ def cache_dir() -> Path:
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".cache"
     return base / "inferflux"
+
+
+def record_dir() -> Path:
+    """Where it is kept which artifacts were verified whole; it need not exist yet."""
+    return cache_dir() / "verified"

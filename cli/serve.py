@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inferflux.cli import environment
 from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def serve(
         max_sequences=max_sequences,
         max_waiting=queue,
         chunk_tokens=chunk_tokens,
+        record_dir=environment.record_dir(),
     )
     config = app.ServerConfig(
         engine=engine,

@@ -14,6 +14,7 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 
 from inferflux import engine
+from inferflux.cli import environment
 from inferflux.cli.build import BuildOptions, Silent, artifact_for, compile_to
 from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import TokenizerFacts
@@ -78,6 +79,7 @@ def load(
         num_workers=threads,
         kv_bytes=kv_bytes,
         max_sequences=max_sequences,
+        record_dir=environment.record_dir(),
     )
     return LLM(engine.load(config), artifact.peek(path).model.tokenizer)
 
