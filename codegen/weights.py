@@ -62,8 +62,10 @@ def plan_weights(graph: Graph, target: str) -> WeightPlan:
 
 
 def pack_weights(plan: WeightPlan, source: ModelSource) -> Array:
-    """Write the arena.  Every tensor of the file is read once, where it lies."""
-    arena = np.zeros(plan.nbytes, np.uint8)
+    """Write the arena, aligned as steps want it.  Every tensor is read once, where it lies."""
+    room = np.zeros(plan.nbytes + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    arena = room[start : start + plan.nbytes]
     for packed in plan.packed:
         arena[packed.offset : packed.offset + packed.nbytes] = _content(packed, source)
     return arena
