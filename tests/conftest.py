@@ -126,6 +126,28 @@ class TinyLlama:
 
 
 WriteTiny = Callable[..., Path]
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="rewrite golden files; read the diff")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """``golden(name, text)``: the text is that of the file in the nearest ``golden`` folder."""
+    folder = next(
+        parent / "golden" for parent in request.path.parents if (parent / "golden").is_dir()
+    )
+
+    def compare(name: str, text: str) -> None:
+        path = folder / name
+        if request.config.getoption("--accept"):
+            path.write_text(text)
+        assert path.is_file(), f"no {path}: run once with --accept, then read it"
+        assert text == path.read_text(), f"{path} is another; if it should be, --accept"
+
+    return compare
 
 
 class Silent:

@@ -1,0 +1,102 @@
+"""Places of values: no two that live at once share one, and the residual stream stays in its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferflux.codegen.memory import MAX_WORKERS, plan_memory
+from inferflux.codegen.target import UnsupportedOnTarget
+from inferflux.codegen.weights import plan_weights
+from inferflux.ir import frontend, ops, passes
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import F32, tensor
+from inferflux.kernels.storage import FloatRows, Int8Rows
+
+MAX_TOKENS, PADDED = 32, 48  # rows: 16 more are computed and not read
+VOCAB = 320
+
+
+def plan_of(graph):
+    return plan_memory(graph, plan_weights(graph, "x"), MAX_TOKENS, VOCAB, "cpu:portable")
+
+
+@pytest.fixture(params=["default", "float32"])
+def graph(request, tiny_gguf):
+    model = tiny_gguf(
+        layer_types=("q4_1", "f16", "q8_0"), window=8, windowed=(True, False, False), hidden=96
+    )
+    return passes.run(frontend.build(frontend.open(model)), numerics=request.param)
+
+
+def places(operand):
+    """(buffer, first element, end) of each part of a value that lies in scratch."""
+    match operand:
+        case FloatRows(buffer="scratch_f32"):
+            yield "scratch_f32", operand.base, operand.base + PADDED * operand.stride
+        case Int8Rows(columns=columns):
+            blocks = columns // 32
+            yield "scratch_i8", operand.values, operand.values + PADDED * columns
+            yield "scratch_i32", operand.corrections, operand.corrections + PADDED * blocks
+            yield "scratch_f32", operand.scales, operand.scales + PADDED * blocks
+            yield "scratch_f32", operand.scaled_sums, operand.scaled_sums + PADDED * blocks
+
+
+def overlap(one, other):
+    return any(
+        a == b and start < stop and begin < end
+        for a, start, end in places(one)
+        for b, begin, stop in places(other)
+    )
+
+
+def assert_apart(graph, memory, outer=()):
+    """At every node, what it makes lies apart from all that is read later."""
+    alive = {value for value in outer if memory.operands.get(value)}
+    for number, node in enumerate(graph.nodes):
+        later = {value for other in graph.nodes[number + 1 :] for value in other.inputs}
+        later |= set(graph.outputs)
+        alive |= set(node.inputs)
+        for body in node.bodies:
+            assert_apart(body, memory, body.inputs)
+        for result in node.results:
+            for value in alive & later:
+                assert not overlap(memory.operands[result], memory.operands[value]), (result, value)
+        alive |= set(node.results)
+
+
+def test_no_two_values_that_live_at_once_overlap(graph):
+    assert_apart(graph, plan_of(graph))
+
+
+def test_every_place_is_within_the_scratch_that_is_asked_for(graph):
+    memory = plan_of(graph)
+    ends = [place for operand in memory.operands.values() for place in places(operand)]
+    assert all(end <= memory.sizes[buffer] for buffer, _, end in ends)
+    workers = memory.sizes["scratch_f32"] - MAX_WORKERS * VOCAB
+    assert all(end <= workers for buffer, _, end in ends if buffer == "scratch_f32")
+
+
+def test_layers_hand_on_the_residual_stream_where_they_found_it(graph):
+    memory = plan_of(graph)
+    (repeat,) = (node for node in graph.nodes if node.op is ops.repeat)
+    place = memory.operands[repeat.inputs[0]]
+    assert memory.operands[repeat.results[0]] == place
+    for body in repeat.bodies:
+        sums = [node for node in body.nodes if node.op is ops.linear_residual]
+        assert [memory.operands[node.results[0]] for node in sums] == [place, place]
+
+
+def test_places_are_used_again(graph):
+    memory = plan_of(graph)
+    rows = [operand for operand in memory.operands.values() if isinstance(operand, FloatRows)]
+    assert len(set(rows)) < len(rows)
+
+
+def test_layers_that_carry_on_what_they_do_not_update_are_refused_by_its_type():
+    x = Value(tensor(F32, "T", 64), "x")
+    inner, weight = Value(tensor(F32, "T", 64), "x"), Value(tensor(F32, 64), "w")
+    body = Graph((inner,), (ops.rms_norm(inner, weight, eps=1e-5),), (weight,))
+    stack = Value(tensor(F32, 2, 64), "w", sources=("0.w", "1.w"))
+    node = ops.repeat.node((x, stack), {"kinds": (0, 0)}, (body,))
+    with pytest.raises(UnsupportedOnTarget, match=r"layers that carry f32\[T, 64\] on"):
+        plan_of(Graph((x,), node.results, (stack,)))

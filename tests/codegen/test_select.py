@@ -1,0 +1,48 @@
+"""Every node of a graph gets a kernel, or is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferflux.codegen.select import Layers, Phase, select
+from inferflux.codegen.target import UnsupportedOnTarget
+from inferflux.ir import frontend, ops, passes
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import F32, tensor
+from inferflux.kernels.kernel import StepShape
+
+
+def test_an_op_without_a_kernel_is_refused_by_name():
+    x = Value(tensor(F32, "T", 64), "x")
+    with pytest.raises(UnsupportedOnTarget, match="cpu:portable cannot run op silu"):
+        select(Graph((x,), (ops.silu(x),)), StepShape(1, 1), "cpu:portable")
+
+
+@pytest.fixture(scope="module")
+def fused(tiny_gguf):
+    model = tiny_gguf(layer_types=("q4_1", "f16", "q4_1"))
+    return passes.run(frontend.build(frontend.open(model)))
+
+
+def test_layers_are_selected_once_for_each_kind(fused):
+    layers = next(item for item in select(fused, StepShape(1, 1), "x") if isinstance(item, Layers))
+    assert layers.num_layers == 3
+    assert len(layers.bodies) == 2
+    nodes = [[phase.node for phase in body] for body in layers.bodies]
+    assert nodes == [list(body.nodes) for body in layers.node.bodies]
+
+
+def test_constants_take_no_phase(fused):
+    phases = [item for item in select(fused, StepShape(1, 1), "x") if isinstance(item, Phase)]
+    assert "rope_table" not in {phase.node.op.name for phase in phases}
+    assert "rope_table" in {node.op.name for node in fused.nodes}
+
+
+def test_in_blocks_of_rows_the_head_has_a_phase_for_one_row_alone(fused):
+    def heads(row_block):
+        phases = select(fused, StepShape(row_block, 32), "x")
+        of_head = [p for p in phases if isinstance(p, Phase) and p.node.op is ops.linear]
+        return [(phase.when, phase.schedule["row_block"]) for phase in of_head]
+
+    assert heads(1) == [(None, 1)]
+    assert heads(4) == [("num_rows <= 1", 1), ("num_rows > 1", 4)]

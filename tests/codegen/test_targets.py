@@ -1,0 +1,67 @@
+"""Objects for foreign machines are built here, and need nothing there but TVM's runtime."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from inferflux import codegen
+from inferflux.codegen.targets import TARGETS
+from inferflux.errors import InvalidArgument
+from inferflux.ir import frontend
+
+EM_X86_64, EM_AARCH64 = 62, 183
+SYMBOL_TABLE, UNDEFINED = 2, 0
+
+
+@pytest.fixture(scope="module")
+def source(tiny_gguf):
+    return frontend.open(tiny_gguf(layer_types=("q4_1",), window=8, windowed=(True,)))
+
+
+def machine(code: bytes) -> int:
+    assert code[:6] == b"\x7fELF\x02\x01", "64 bits, little endian"
+    return int.from_bytes(code[18:20], "little")
+
+
+def symbols(code: bytes) -> Iterator[tuple[str, int]]:
+    """(name, index of its section) of every symbol of a 64-bit ELF object."""
+    (start,) = struct.unpack_from("<Q", code, 40)
+    size, count = struct.unpack_from("<HH", code, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + i * size) for i in range(count)]
+    for _, kind, _, _, offset, length, link, _, _, entry in sections:
+        if kind != SYMBOL_TABLE:
+            continue
+        names = sections[link][4]
+        for at in range(offset, offset + length, entry):
+            name, _, _, section = struct.unpack_from("<IBBH", code, at)
+            yield code[names + name : code.index(b"\0", names + name)].decode(), section
+
+
+@pytest.mark.parametrize("numerics", ["default", "float32"])
+def test_portable_objects_of_any_machine_call_tvm_and_sched_yield_alone(source, numerics):
+    model = codegen.compile(source, ("cpu:portable",), numerics)
+    objects = model.targets["cpu:portable"].objects
+    assert {name: machine(codes[0]) for name, codes in objects.items()} == {
+        "x86_64": EM_X86_64,
+        "aarch64": EM_AARCH64,
+    }
+    for codes in objects.values():
+        assert len(codes) == len(TARGETS["cpu:portable"].row_blocks)
+        for code in codes:
+            missing = {name for name, section in symbols(code) if section == UNDEFINED and name}
+            foreign = {name for name in missing if not name.startswith("TVM")}
+            assert foreign == {"sched_yield"}
+
+
+def test_a_target_that_is_not_known_is_refused_with_those_that_are(source):
+    with pytest.raises(InvalidArgument, match=r"'cpu:amx' is not known; known: cpu:avx512"):
+        codegen.compile(source, ("cpu:amx",))
+
+
+def test_heads_that_are_no_multiple_of_32_are_refused_by_name(tiny_gguf):
+    source = frontend.open(tiny_gguf(layer_types=("f16",), head_dim=48, hidden=96))
+    with pytest.raises(codegen.UnsupportedOnTarget, match="cpu:portable cannot run heads of 48"):
+        codegen.compile(source, ("cpu:portable",))

@@ -1,0 +1,98 @@
+"""The words of phase bodies on every ISA: exp, silu, rounding, and halves to the bit."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets.cpu import target_words
+
+TEXT = """
+@T.prim_func(s_tir=True)
+def apply(x: T.Buffer(({size},), "{given}"), out: T.Buffer(({size},), "{gives}")):
+    T.func_attr({{"global_symbol": "apply", "tirx.noalias": True}})
+    for i in T.serial({size} // 16):
+        out[lanes(i * 16)] = {word}
+"""
+EVERY_HALF = np.arange(1 << 16).astype(np.uint16).view(np.float16)
+
+
+@pytest.fixture
+def apply(target):
+    """Apply an expression over ``x[lanes(i * 16)]`` to an array, 16 numbers at a time."""
+
+    def run(word: str, x: np.ndarray[Any, Any], gives: str = "float32") -> np.ndarray[Any, Any]:
+        import tvm
+        from tvm.target import Target
+
+        facts = TARGETS[target]
+        text = TEXT.format(size=x.size, given=x.dtype, gives=gives, word=word)
+        names = target_words(facts, platform.machine())
+        module = tvm.IRModule({"apply": tvm.script.from_source(text, extra_vars=names)})
+        library = tvm.compile(module, target=Target(dict(facts.machines[platform.machine()])))
+        given, out = (tvm.runtime.tensor(array) for array in (x, np.zeros(x.size, gives)))
+        library["apply"](given, out)
+        return out.numpy()
+
+    return run
+
+
+def vectors(*numbers):
+    """These numbers, the last repeated until the vector is full."""
+    padded = [*numbers, *[numbers[-1]] * (-len(numbers) % 16)]
+    return np.array(padded, np.float32)
+
+
+def test_exp_is_within_three_units_of_the_last_place(apply):
+    x = np.linspace(-86.9, 88, 1 << 16).astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    got = apply("exp(x[lanes(i * 16)])", x)
+    assert (np.abs(got - exact) / np.spacing(exact.astype(np.float32))).max() <= 3
+
+
+def test_exp_ends_in_zero_and_never_overflows(apply):
+    got = apply("exp(x[lanes(i * 16)])", vectors(0, -0.0, -87.5, -1e4, -3e38, -np.inf, 89, 3e38))
+    np.testing.assert_array_equal(got[:2], 1)
+    np.testing.assert_array_equal(got[2:6], 0)
+    np.testing.assert_allclose(got[6:8], np.exp(88.0), rtol=1e-6)
+
+
+def test_silu_is_its_input_or_nothing_far_from_zero(apply):
+    x = np.append(np.linspace(-60, 60, 1 << 12), np.zeros(16)).astype(np.float32)
+    x[-3:] = -1e30, 1e30, -200
+    with np.errstate(over="ignore"):
+        exact = x / (1 + np.exp(-x.astype(np.float64)))
+    np.testing.assert_allclose(apply("silu(x[lanes(i * 16)])", x), exact, rtol=1e-6, atol=1e-7)
+
+
+def test_rounded_takes_halves_to_even(apply):
+    x = np.arange(-256, 256, dtype=np.float32) / 2
+    got = apply("rounded(x[lanes(i * 16)])", x, "int32")
+    np.testing.assert_array_equal(got, np.rint(x))
+    edges = vectors(2**22 - 1.5, 1.5 - 2**22, 0.49999997, -0.49999997)
+    np.testing.assert_array_equal(
+        apply("rounded(x[lanes(i * 16)])", edges, "int32"), np.rint(edges)
+    )
+
+
+def test_every_finite_half_of_a_page_becomes_its_float(apply):
+    halves = np.where(np.isfinite(EVERY_HALF), EVERY_HALF, np.float16(0))
+    got = apply("f32_lanes(x, i * 16)", halves)
+    np.testing.assert_array_equal(got.view(np.int32), halves.astype(np.float32).view(np.int32))
+
+
+def test_floats_are_stored_as_the_nearest_half_ties_to_even(apply):
+    halves = np.sort(EVERY_HALF[np.isfinite(EVERY_HALF)]).astype(np.float64)
+    middle = ((halves[:-1] + halves[1:]) / 2).astype(np.float32)
+    near = np.concatenate([np.nextafter(middle, side, dtype=np.float32) for side in (-9e9, 9e9)])
+    edges = [65504, 65519.996, 65520, -65520, 3e38, -3e38, 1e-45, -1e-9]
+    x = np.concatenate([halves, middle, near, edges]).astype(np.float32)
+    x = np.resize(x, -(-x.size // 16) * 16)
+    with np.errstate(over="ignore"):
+        exact = x.astype(np.float16)
+    got = apply("stored(x[lanes(i * 16)], out)", x, "float16")
+    np.testing.assert_array_equal(got.view(np.int16), exact.view(np.int16))
