@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def test_offsets_are_aligned_and_nothing_overlaps(model):
     _, plan = model
     places = sorted((packed.offset, packed.offset + packed.nbytes) for packed in plan.packed)
     assert all(start % ALIGNMENT == 0 for start, _ in places)
-    assert all(end <= start for (_, end), (start, _) in zip(places, places[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(places))
     assert places[-1][1] <= plan.nbytes
 
 
