@@ -12,7 +12,8 @@ from inferflux.codegen.targets.words import COUNTER_STRIDE
 from inferflux.codegen.templates import render
 from inferflux.ir.graph import Attr, Graph, Node, Stacked
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
-from inferflux.kernels.kernel import StepShape, blocks_of, rows_of
+from inferflux.kernels.cut import row_blocks_of
+from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Operand, Pages
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")
@@ -140,7 +141,7 @@ class StepWriter:
                 **attrs,
                 **phase.schedule,
                 **phase.kernel.parameters(operands, phase.schedule),
-                "row_blocks": blocks_of(rows_of(phase.node), row_block),
+                "row_blocks": row_blocks_of(phase.node, row_block),
                 "DOT_TYPE": "int32" if self.target.vnni else "float32",
                 "scratch": self.memory.worker_scratch,
             },

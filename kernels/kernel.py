@@ -42,19 +42,3 @@ class Kernel:
 def no_parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
     """For templates that need only their operands."""
     return {}
-
-
-def rows_of(node: Node) -> str:
-    """The run-time number of rows of a node's first result: of tokens, or of rows for logits."""
-    match node.results[0].type.shape[0]:
-        case "T":
-            return "num_tokens"
-        case "R":
-            return "num_rows"
-        case other:
-            raise AssertionError(f"{node.op} has rows of {other}, neither T nor R")
-
-
-def blocks_of(rows: str, row_block: int) -> str:
-    """How many blocks of ``row_block`` cover ``rows``."""
-    return rows if row_block == 1 else f"T.truncdiv({rows} + {row_block - 1}, {row_block})"

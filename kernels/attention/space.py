@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Node
-from inferflux.kernels.kernel import Kernel, Schedule, StepShape, rows_of
+from inferflux.kernels.cut import rows_of, width_of
+from inferflux.kernels.kernel import Kernel, Schedule, StepShape
 from inferflux.kernels.storage import LANES, FloatRows, Operand, Pages
 
 ACCUMULATORS = 16  # vectors of output a piece may hold: half of the registers there are
@@ -36,10 +37,9 @@ def head_units(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[s
 
 
 def _query_heads(node: Node) -> int:
-    columns, head_dim = node.results[0].type.shape[-1], node.attrs["head_dim"]
-    assert isinstance(columns, int)
+    head_dim = node.attrs["head_dim"]
     assert isinstance(head_dim, int)
-    return columns // head_dim
+    return width_of(node) // head_dim
 
 
 def _kv_heads(node: Node) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inferflux.ir import ops
+from inferflux.kernels.cut import row_pieces, whole_rows
 from inferflux.kernels.kernel import Kernel, no_parameters
-from inferflux.kernels.norm.space import row_pieces, whole_rows
 
 KERNELS = (
     Kernel(ops.embed, "embed/cpu.j2", ("out",), whole_rows, row_pieces, no_parameters),

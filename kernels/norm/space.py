@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from inferflux.ir import ops
-from inferflux.ir.graph import Node
-from inferflux.kernels.kernel import Kernel, Schedule, StepShape, no_parameters, rows_of
-
-
-def whole_rows(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    yield {}
-
-
-def row_pieces(node: Node, schedule: Schedule) -> str:
-    return rows_of(node)
-
+from inferflux.kernels.cut import row_pieces, whole_rows
+from inferflux.kernels.kernel import Kernel, no_parameters
 
 KERNELS = (
     Kernel(ops.rms_norm, "norm/cpu.j2", ("out",), whole_rows, row_pieces, no_parameters),

@@ -6,24 +6,19 @@ from collections.abc import Iterator, Mapping
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Node
-from inferflux.kernels.kernel import Kernel, Schedule, StepShape, blocks_of
-from inferflux.kernels.linear.space import PIECES, PREFETCH
+from inferflux.kernels.cut import grouped, grouped_pieces
+from inferflux.kernels.kernel import Kernel, Schedule, StepShape
 from inferflux.kernels.storage import Operand, Panels
 
 UNIT = 32  # outputs: 16 rotary pairs
 
 
 def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    """Units of a piece, from the size that makes PIECES pieces of one row block downwards."""
-    group = max(1, _units(node) // PIECES) if shape.row_block < 8 else 1
-    while group:
-        yield {"row_block": shape.row_block, "units": group, "prefetch": PREFETCH}
-        group //= 2
+    return grouped(_units(node), "units", shape)
 
 
 def unit_pieces(node: Node, schedule: Schedule) -> str:
-    groups = -(-_units(node) // schedule["units"])
-    return f"{blocks_of('num_tokens', schedule['row_block'])} * {groups}"
+    return grouped_pieces(node, _units(node), "units", schedule)
 
 
 def unit_counts(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from inferflux.ir import ops
 from inferflux.ir.graph import Node
 from inferflux.ir.ops.sample import MAX_LOGPROBS
+from inferflux.kernels.cut import row_pieces, whole_rows
 from inferflux.kernels.kernel import Kernel, Schedule
-from inferflux.kernels.norm.space import row_pieces, whole_rows
 from inferflux.kernels.storage import LANES, FloatRows, Operand
 
 MAX_VOCABULARY = 1 << 24  # top-k counts tokens in float32

@@ -1,0 +1,61 @@
+"""How work is cut into pieces: rows, blocks of rows, groups of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inferflux.ir.graph import Node
+from inferflux.kernels.kernel import Schedule, StepShape
+
+PIECES = 16  # of one row block: enough that two workers end together, few enough to claim cheaply
+PREFETCH = 2560  # bytes: about what one core has in flight
+
+
+def rows_of(node: Node) -> str:
+    """The run-time number of rows of a node's first result: of tokens, or of rows for logits."""
+    match node.results[0].type.shape[0]:
+        case "T":
+            return "num_tokens"
+        case "R":
+            return "num_rows"
+        case other:
+            raise AssertionError(f"{node.op} has rows of {other}, neither T nor R")
+
+
+def row_blocks_of(node: Node, row_block: int) -> str:
+    """How many blocks of ``row_block`` cover a node's rows."""
+    rows = rows_of(node)
+    return rows if row_block == 1 else f"T.truncdiv({rows} + {row_block - 1}, {row_block})"
+
+
+def grouped(units: int, name: str, shape: StepShape) -> Iterator[Schedule]:
+    """Units of output a piece, from the size that makes PIECES of one row block downwards.
+
+    Large row blocks make pieces enough by themselves, and reread their weights from the cache.
+    """
+    size = max(1, units // PIECES) if shape.row_block < 8 else 1
+    while size:
+        yield {"row_block": shape.row_block, name: size, "prefetch": PREFETCH}
+        size //= 2
+
+
+def grouped_pieces(node: Node, units: int, name: str, schedule: Schedule) -> str:
+    """Row blocks times groups of units; neighbouring pieces share the weights, not the rows."""
+    groups = -(-units // schedule[name])
+    return f"{row_blocks_of(node, schedule['row_block'])} * {groups}"
+
+
+def whole_rows(node: Node, shape: StepShape) -> Iterator[Schedule]:
+    """One row is one piece; there is nothing to choose."""
+    yield {}
+
+
+def row_pieces(node: Node, schedule: Schedule) -> str:
+    return rows_of(node)
+
+
+def width_of(node: Node) -> int:
+    """Columns of a node's first result."""
+    columns = node.results[0].type.shape[-1]
+    assert isinstance(columns, int), f"the width of {node.results[0].type} is static"
+    return columns
