@@ -12,9 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 
 from inferflux import codegen
 from inferflux.cli.build import best_target
@@ -24,6 +31,8 @@ from inferflux.ir import frontend
 CompiledDefault = Callable[..., Path]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 StartServer = Callable[..., "Server"]
+SERVICE = "inferflux.v1.Inference"
+PATIENCE = 30  # seconds for a call that takes milliseconds
 START_SECONDS = 120  # to compile a tiny model and serve it, on a busy machine
 STOP_SECONDS = 30
 
@@ -48,6 +57,25 @@ class Server:
         """Ask it to end, as an init system does; gives the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+
+class Reflected:
+    """A gRPC client that has only the address: methods and messages come from reflection."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
+        self._service = pool.FindServiceByName(SERVICE)
+
+    def stream(self, method: str, **fields: Any) -> Any:
+        described = self._service.FindMethodByName(method)
+        request = GetMessageClass(described.input_type)(**fields)
+        call = self.channel.unary_stream(
+            f"/{SERVICE}/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(described.output_type).FromString,
+        )
+        return call(request, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -147,3 +175,17 @@ def _until_ready(process: subprocess.Popen[str]) -> Server:
     found = re.search(r"ready: (.*)\n[^/]*HTTP +(http://\S+)\n +gRPC +(\S+)\n", said)
     assert found, f"the server did not come up; it said:\n{said}"
     return Server(process, *found.groups())
+
+
+@pytest.fixture
+def reflect() -> Iterator[Callable[[str], Reflected]]:
+    """``reflect(address)``: a client that knows only that; its channel ends with the test."""
+    made: list[Reflected] = []
+
+    def connect(address: str) -> Reflected:
+        made.append(Reflected(address))
+        return made[-1]
+
+    yield connect
+    for client in made:
+        client.channel.close()

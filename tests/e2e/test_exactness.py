@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -47,8 +46,7 @@ REFERENCE = divergence.load(ORACLE / "reference.npz")
 def score(artifact: Path, tokens: np.ndarray, chunk: int) -> np.ndarray:
     """Teacher-forced log-probabilities.  (T,) -> (T, V)"""
     config = EngineConfig(artifact, kv_bytes=128 << 20, max_sequences=1, chunk_tokens=256)
-    with closing(engine.load(config)) as loaded:
-        return loaded.score(tokens.tolist(), chunk)
+    return engine.load(config).score(tokens.tolist(), chunk)
 
 
 @pytest.mark.parametrize("target", TARGETS)

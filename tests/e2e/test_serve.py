@@ -13,13 +13,7 @@ import grpc
 import httpx
 import openai
 import pytest
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 
-SERVICE = "inferflux.v1.Inference"
 PROMPT = "once upon a time"
 PATIENCE = 30  # seconds until what must happen soon counts as not happening
 
@@ -30,37 +24,16 @@ def server(start_server: Callable[..., Any], talkative: Path) -> Any:
 
 
 @pytest.fixture
+def reflected(server: Any, reflect: Callable[[str], Any]) -> Any:
+    return reflect(server.grpc)
+
+
+@pytest.fixture
 def client(server: Any) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
         base_url=f"{server.http}/v1", api_key="none", max_retries=0, timeout=PATIENCE
     ) as made:
         yield made
-
-
-class Reflected:
-    """A gRPC client that has only the address: methods and messages come from reflection."""
-
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.insecure_channel(address)
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
-        self._service = pool.FindServiceByName(SERVICE)
-
-    def stream(self, method: str, **fields: Any) -> Any:
-        described = self._service.FindMethodByName(method)
-        request = GetMessageClass(described.input_type)(**fields)
-        call = self.channel.unary_stream(
-            f"/{SERVICE}/{method}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=GetMessageClass(described.output_type).FromString,
-        )
-        return call(request, timeout=PATIENCE)
-
-
-@pytest.fixture
-def reflected(server: Any) -> Iterator[Reflected]:
-    made = Reflected(server.grpc)
-    yield made
-    made.channel.close()
 
 
 def until(claim: Callable[[], bool]) -> None:
@@ -71,7 +44,7 @@ def until(claim: Callable[[], bool]) -> None:
 
 
 def test_both_doors_continue_a_prompt_alike(
-    client: openai.OpenAI, reflected: Reflected, server: Any
+    client: openai.OpenAI, reflected: Any, server: Any
 ) -> None:
     over_http = client.completions.create(
         model=server.model, prompt=PROMPT, max_tokens=16, temperature=0
@@ -113,7 +86,7 @@ def test_logprobs_are_of_the_tokens_given(client: openai.OpenAI, server: Any) ->
         assert own == pytest.approx(max(best.values()))  # greedy takes the likeliest
 
 
-def test_sixteen_streams_at_once_all_finish(reflected: Reflected, server: Any) -> None:
+def test_sixteen_streams_at_once_all_finish(reflected: Any, server: Any) -> None:
     def one(index: int) -> int:
         sampling = {"max_tokens": 40 + index, "temperature": 1.0, "seed": index}
         fields = {"model": server.model, "text": f"{PROMPT} {index}", "sampling": sampling}
@@ -127,7 +100,7 @@ def test_sixteen_streams_at_once_all_finish(reflected: Reflected, server: Any) -
 
 @pytest.mark.parametrize("door", ["http", "grpc"])
 def test_a_client_that_leaves_gives_its_pages_back(
-    client: openai.OpenAI, reflected: Reflected, server: Any, door: str
+    client: openai.OpenAI, reflected: Any, server: Any, door: str
 ) -> None:
     total = server.metric("inferflux_total_pages")
     if door == "http":
@@ -149,7 +122,7 @@ def test_a_client_that_leaves_gives_its_pages_back(
 
 
 def test_a_prompt_beyond_the_context_is_refused_with_both_lengths(
-    client: openai.OpenAI, reflected: Reflected, server: Any
+    client: openai.OpenAI, reflected: Any, server: Any
 ) -> None:
     with pytest.raises(openai.BadRequestError, match="4096"):
         client.completions.create(model=server.model, prompt=[5] * 5000, max_tokens=1)
