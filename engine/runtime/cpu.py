@@ -45,6 +45,7 @@ class CpuRunner:
             max_sequences=max_sequences,
             max_logit_rows=max_logit_rows,
         )
+        _size_pool(self._num_workers)
         self._steps = tuple(
             (variant.max_tokens, _load_module(code)[variant.symbol])
             for variant, code in zip(target.step.variants, _objects_for(target), strict=True)
@@ -114,9 +115,18 @@ def _torch_hidden() -> Iterator[None]:
         del sys.modules["torch"]
 
 
+def _size_pool(num_workers: int) -> None:
+    """Tell TVM's thread pool, which reads this when it starts, with the process's first launch.
+
+    Left alone it takes half of the processors for hyperthreads, and binds its threads: a bound one
+    waits for its core even where another is free.
+    """
+    os.environ["TVM_NUM_THREADS"] = str(num_workers)
+    os.environ["TVM_BIND_THREADS"] = "0"
+
+
 def _load_module(code: bytes) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
-    os.environ.setdefault("TVM_BIND_THREADS", "0")  # a bound worker loses its core to a neighbour
     with _torch_hidden():
         import tvm_ffi_orcjit
 
