@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
+
+from inferflux.errors import MissingPackages
 
 if TYPE_CHECKING:
     from inferflux.codegen.build import compile  # noqa: A004  the verb of the pipeline
@@ -10,15 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["UnsupportedOnTarget", "compile"]
 
+_HOMES = {"compile": "inferflux.codegen.build", "UnsupportedOnTarget": "inferflux.codegen.target"}
+
 
 def __getattr__(name: str) -> object:
     """Build-time names on first use: whoever serves imports only ``codegen.artifact``."""
-    if name == "compile":
-        from inferflux.codegen.build import compile  # noqa: A004
-
-        return compile
-    if name == "UnsupportedOnTarget":
-        from inferflux.codegen.target import UnsupportedOnTarget
-
-        return UnsupportedOnTarget
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise MissingPackages("compiling", str(error.name), "cpu") from error

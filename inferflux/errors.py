@@ -15,6 +15,15 @@ class InferFluxError(Exception):
     code: ClassVar[str] = "internal"
 
 
+class MissingPackages(InferFluxError):
+    """An optional package that this work needs is not installed."""
+
+    code = "missing_packages"
+
+    def __init__(self, work: str, package: str, extra: str) -> None:
+        super().__init__(f"{work} needs {package}: pip install 'inferflux[{extra}]'")
+
+
 class InvalidArgument(InferFluxError):
     """A value the caller chose is outside what is allowed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.words import words
 from inferflux.codegen.templates import render
+from inferflux.errors import MissingPackages
 
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
 SPINS = 4000  # looks before a waiting worker gives its core away: about 100 us
@@ -24,6 +26,7 @@ def compile_steps(
 
     Text is parsed here, the longest first, while LLVM compiles the last ones in threads.
     """
+    _require_tvm()
     work = [(machine, step) for machine in target.machines for step in steps]
     work.sort(key=lambda job: -len(job[1].text))
     compiled = {}
@@ -37,6 +40,11 @@ def compile_steps(
         machine: tuple(compiled[machine, step.symbol].result() for step in steps)
         for machine in target.machines
     }
+
+
+def _require_tvm() -> None:
+    if importlib.util.find_spec("tvm") is None:
+        raise MissingPackages("compiling for a CPU", "apache-tvm", "cpu")
 
 
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:

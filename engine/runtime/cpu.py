@@ -16,6 +16,7 @@ from inferflux.codegen.artifact import Artifact, machine_features
 from inferflux.codegen.artifact.compiled import CompiledTarget, KVGroup
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
 from inferflux.engine.step import Array, StepInputs, StepOutputs
+from inferflux.errors import MissingPackages
 
 _RUNTIME_LIBRARY = "tvm/lib/libtvm_runtime.so"
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")  # the step's last arguments
@@ -127,10 +128,12 @@ def _size_pool(num_workers: int) -> None:
 
 def _load_module(code: bytes) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
-    with _torch_hidden():
-        import tvm_ffi_orcjit
-
-    runtime = importlib.metadata.distribution("apache-tvm").locate_file(_RUNTIME_LIBRARY)
+    try:
+        with _torch_hidden():
+            import tvm_ffi_orcjit
+        runtime = importlib.metadata.distribution("apache-tvm").locate_file(_RUNTIME_LIBRARY)
+    except ImportError as error:  # a distribution that is not there is one, too
+        raise MissingPackages("running on a CPU", str(error.name), "cpu") from error
     ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)  # found, never imported: that takes 0.7 s
     module: Mapping[str, Any] = tvm_ffi_orcjit.default_session().load_module(code)
     return module
