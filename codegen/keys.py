@@ -51,6 +51,7 @@ class TargetKey(Key):
     graph: str  # canonical text
     layouts: str
     kernel_keys: str
+    launch: str  # the texts around the phase bodies, and the words they are written in
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ def template_text(template: str) -> str:
     return text_with_imports(template, _source)
 
 
+def source_text(name: str) -> str:
+    """A file of ``kernels/`` or ``codegen/`` as written."""
+    return _source(name)
+
+
 def text_with_imports(template: str, source: Callable[[str], str]) -> str:
     """As ``template_text``, of templates that ``source`` gives by name."""
     found: dict[str, str] = {}

@@ -34,6 +34,7 @@ TARGET = TargetKey(
     graph="graph():\n  return %0\n",
     layouts="rows16",
     kernel_keys=lines({"1 head": "bb", "0 embed": "aa"}),
+    launch="def step():",
 )
 CACHE = cache_key("00" * 32, ("cpu:avx512", "cpu:portable"), "default", "tvm 0.27")
 
