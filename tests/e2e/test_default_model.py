@@ -10,7 +10,7 @@ import openai
 import pytest
 
 QUESTION = "The capital of France is"
-MESSAGES: Any = [{"role": "user", "content": "What is the capital of France?"}]
+MESSAGES: Any = [{"role": "user", "content": "Why is the sky blue?"}]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def client(server: Any) -> Iterator[openai.OpenAI]:
         yield made
 
 
-def test_both_doors_know_the_capital_of_france(
+def test_both_doors_give_right_answers(
     client: openai.OpenAI, server: Any, reflect: Callable[[str], Any]
 ) -> None:
     asked: dict[str, Any] = {"model": server.model, "max_tokens": 8, "temperature": 0}
@@ -38,8 +38,8 @@ def test_both_doors_know_the_capital_of_france(
     pieces = client.completions.create(**asked, prompt=QUESTION, stream=True)
     assert "".join(piece.choices[0].text for piece in pieces) == completed.choices[0].text
 
-    chatted = client.chat.completions.create(**{**asked, "max_tokens": 40}, messages=MESSAGES)
-    assert "Paris" in (chatted.choices[0].message.content or "")
+    chatted = client.chat.completions.create(**{**asked, "max_tokens": 60}, messages=MESSAGES)
+    assert "scatter" in (chatted.choices[0].message.content or "")
 
     sampling = {"max_tokens": 8, "temperature": 0.0}
     parts = reflect(server.grpc).stream(
