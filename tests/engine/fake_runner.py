@@ -18,6 +18,7 @@ from inferflux.errors import InferFluxError
 
 VOCAB_SIZE = 50
 CONTEXT_LENGTH = 128
+LONG = 20_000  # tokens of context where a stream must outlast every delay of a busy machine
 POISON = 49  # a process whose runner is given a prompt that begins with this dies
 
 
@@ -152,6 +153,11 @@ def engine(
     return Engine(runner, model, config, num_pages, **({"clock": clock} if clock else {}))
 
 
+def long_engine() -> Engine:
+    """An engine whose streams run for seconds, unless they are ended."""
+    return engine(FakeRunner(num_pages=LONG // PAGE_SIZE), context_length=LONG)
+
+
 class CannotLoad(InferFluxError):
     code = "cannot_load"
 
@@ -160,6 +166,8 @@ def load(config: EngineConfig) -> Engine:
     """What a worker is told to load in tests."""
     if config.artifact.name == "broken.ifx":
         raise CannotLoad("broken.ifx: segment weights, chunk 3 is not what was signed")
+    if config.artifact.name == "long.ifx":
+        return long_engine()
     runner = FakeRunner()
     runner.is_mortal = True
     return engine(

@@ -93,12 +93,24 @@ async def test_a_stream_that_nobody_reads_holds_up_no_other(client, fake, reques
     assert await tokens_of(unread) == fake.generated([1], 100)
 
 
-async def test_a_closed_stream_frees_its_pages(client, request_of):
-    async with aclosing(client.submit(request_of("a", [1] * 60, 60))) as outputs:
+@pytest.fixture(params=["process", "thread"])
+async def long_client(request, fake):
+    if request.param == "process":
+        async with process(EngineConfig(Path("long.ifx"))) as client:
+            yield client
+    else:
+        client = InProcessClient(fake.long_engine())
+        yield client
+        await client.close()
+
+
+async def test_a_closed_stream_frees_its_pages(long_client, fake, request_of):
+    client, most = long_client, fake.LONG // 2
+    async with aclosing(client.submit(request_of("a", [1] * 60, most))) as outputs:
         await anext(outputs)
     await until(lambda: client.stats.num_steps > 0 and client.stats.num_running == 0)
     assert client.stats.free_pages == client.stats.total_pages
-    assert client.stats.num_steps < 60
+    assert client.stats.num_steps < most
 
 
 async def test_closing_a_stream_wakes_whoever_waits_for_it(client, fake, request_of):
