@@ -79,15 +79,9 @@ class _Planner:
         elif node.op is ops.sample:
             for value, name in zip(node.results, SAMPLE_OUTPUTS, strict=True):
                 self.memory.operands[value] = Array(name)
-        elif node.op is ops.qkv_rope_append:
-            query, keys, values = node.results
-            self._place(query)
-            self.memory.operands[keys] = self.memory.operands[node.inputs[-2]]
-            self.memory.operands[values] = self.memory.operands[node.inputs[-1]]
         elif node.op is ops.linear_residual and node.inputs[2] in dying:
-            dying.remove(
-                node.inputs[2]
-            )  # out[i] = residual[i] + ...: each piece reads what it writes
+            # out[i] = residual[i] + ...: a piece reads only what it writes
+            dying.remove(node.inputs[2])
             self.memory.operands[node.results[0]] = self.memory.operands[node.inputs[2]]
         else:
             for value in node.results:
@@ -111,6 +105,9 @@ class _Planner:
                 dying.remove(outer)
 
     def _place(self, value: Value) -> None:
+        if value.updated is not None:  # pages that an op appended to
+            self.memory.operands[value] = self.memory.operands[value.updated]
+            return
         width = value.type.shape[-1]
         assert isinstance(width, int), f"the rows of {value.type} are static"
         if value.type.dtype.is_quantised:
@@ -129,7 +126,7 @@ class _Planner:
             self.memory.operands[value] = FloatRows(width, base, _padded(width))
 
     def _take(self, buffer: str, per_row: int) -> int:
-        elements = -(-self.rows * per_row // 64) * 64  # whole cache lines for any element
+        elements = self._elements(per_row)
         waiting = self.free[buffer, elements]
         if waiting:
             return waiting.pop()
@@ -138,7 +135,11 @@ class _Planner:
         return start
 
     def _give(self, buffer: str, per_row: int, start: int) -> None:
-        self.free[buffer, -(-self.rows * per_row // 64) * 64].append(start)
+        self.free[buffer, self._elements(per_row)].append(start)
+
+    def _elements(self, per_row: int) -> int:
+        """Of all rows: whole cache lines, whatever the element."""
+        return -(-self.rows * per_row // 64) * 64
 
     def _release(self, value: Value) -> None:
         match self.memory.operands.get(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -170,12 +170,3 @@ def _content(packed: Packed, source: ModelSource) -> Array:
     rows, columns = (int(dim) for dim in value.type.shape[-2:])
     order = pair_order(rows, *packed.pairs) if packed.pairs else None
     return pack_panels(raw, value.type.dtype, rows, columns, order)
-
-
-def sources_of(plan: WeightPlan) -> Mapping[str, int]:
-    """Where each tensor of the file begins in the arena."""
-    return {
-        packed.value.sources[packed.layer or 0]: packed.offset
-        for packed in plan.packed
-        if packed.value.sources
-    }

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inferflux.ir import ops
-from inferflux.ir.graph import Node
 from inferflux.ir.ops.sample import MAX_LOGPROBS
 from inferflux.kernels.cut import row_pieces, whole_rows
 from inferflux.kernels.kernel import Kernel, Schedule
-from inferflux.kernels.storage import LANES, FloatRows, Operand
+from inferflux.kernels.storage import FloatRows, Operand
 
 MAX_VOCABULARY = 1 << 24  # top-k counts tokens in float32
 
@@ -19,13 +18,6 @@ def alternatives(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping
     assert isinstance(logits, FloatRows)
     assert logits.columns < MAX_VOCABULARY, f"{logits.columns} tokens are beyond float32's integers"
     return {"max_logprobs": MAX_LOGPROBS}
-
-
-def scratch_per_worker(node: Node) -> int:
-    """Elements of scratch_f32 a worker needs: the template's ``scratch`` is where its own begin."""
-    vocab_size = node.inputs[0].type.shape[-1]
-    assert isinstance(vocab_size, int), "a vocabulary is static"
-    return -(-vocab_size // LANES) * LANES
 
 
 RESULTS = ("out_tokens", "out_logprobs", "top_tokens", "top_logprobs")
