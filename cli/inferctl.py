@@ -7,6 +7,7 @@ import typer
 from inferflux.cli import errors
 from inferflux.cli.models import models
 from inferflux.cli.pull import pull
+from inferflux.cli.synth import synth
 from inferflux.cli.version import show_version
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ def options(
 
 app.command("pull")(pull)
 app.command("models")(models)
+app.command("synth")(synth)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from inferflux.errors import InferFluxError
 
 COMMANDS = {
     "inferflux": ("compile", "inspect", "run", "serve", "bench"),
-    "inferctl": ("pull", "models"),
+    "inferctl": ("pull", "models", "synth"),
 }
 HEAVY = ("numpy", "tvm", "tokenizers", "grpc", "starlette", "msgspec", "uvloop")
 WriteTiny = Callable[..., Path]

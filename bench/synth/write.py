@@ -1,0 +1,154 @@
+"""Writing a GGUF file of random weights, one tensor in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from inferflux.bench.synth.shapes import CONTEXT_LENGTH, Shape, TensorShape
+from inferflux.bench.synth.vocabulary import make_vocabulary
+from inferflux.bench.synth.weights import random_rows
+from inferflux.errors import InvalidArgument, MissingPackages
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType, GGUFWriter
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+OnProgress = Callable[[str, float], None]
+
+# Types of matrices, and GGUF's number for a file of mostly that type.
+TYPES: Final = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}
+_EMBEDDING = "token_embd.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """The types of a file's tensors.  Norms and biases are F32, as everywhere."""
+
+    matrices: str
+    embedding: str  # which is the head too
+
+    def __post_init__(self) -> None:
+        for name in (self.matrices, self.embedding):
+            if name not in TYPES:
+                raise InvalidArgument(f"no type {name!r} is written; there are: {', '.join(TYPES)}")
+
+    @classmethod
+    def of(cls, matrices: str, embedding: str | None = None) -> Types:
+        """With a quantised type the embedding is Q8_0 unless it is said otherwise.
+
+        llama.cpp's quantiser makes a tied one Q8_0 too, where its rows do not divide into 256;
+        where they do (llama-3.2-1b) it makes Q6_K, which is a quarter smaller.
+        """
+        is_quantised = matrices.startswith("q")
+        return cls(matrices, embedding or ("q8_0" if is_quantised else matrices))
+
+    def of_tensor(self, tensor: TensorShape) -> str:
+        if tensor.columns is None:
+            return "f32"
+        return self.embedding if tensor.name == _EMBEDDING else self.matrices
+
+
+def write_model(
+    path: Path,
+    shape: Shape,
+    types: Types,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress = lambda stage, fraction: None,
+) -> int:
+    """Write the file and give its size.  Same arguments, same bytes."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        _write(partial, shape, types, seed, on_progress)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def _write(path: Path, shape: Shape, types: Types, seed: int, on_progress: OnProgress) -> None:
+    gguf = _gguf()
+    tensors = tuple(shape.tensors())
+    kinds = [gguf.GGMLQuantizationType[types.of_tensor(tensor).upper()] for tensor in tensors]
+    writer = gguf.GGUFWriter(path, shape.architecture)
+    try:
+        _add_metadata(writer, shape, types)
+        for tensor, kind in zip(tensors, kinds, strict=True):
+            _announce(writer, tensor, kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for index, (tensor, kind) in enumerate(zip(tensors, kinds, strict=True)):
+            on_progress("random weights", index / len(tensors))
+            writer.write_tensor_data(_stored(tensor, kind, seed))
+    finally:
+        writer.close()
+
+
+def _add_metadata(writer: GGUFWriter, shape: Shape, types: Types) -> None:
+    assert shape.num_query_heads * shape.head_dim == shape.hidden_size, "no key length is written"
+    writer.add_name(f"random {shape.name} {types.matrices}")
+    writer.add_file_type(TYPES[types.matrices])
+    writer.add_quantization_version(2)
+    writer.add_context_length(CONTEXT_LENGTH)
+    writer.add_embedding_length(shape.hidden_size)
+    writer.add_feed_forward_length(shape.intermediate_size)
+    writer.add_block_count(shape.num_layers)
+    writer.add_head_count(shape.num_query_heads)
+    writer.add_head_count_kv(shape.num_kv_heads)
+    writer.add_rope_freq_base(shape.rope_theta)
+    writer.add_layer_norm_rms_eps(shape.rms_epsilon)
+    for key, value in make_vocabulary(shape.vocab_size).metadata().items():
+        _add(writer, key, value)
+
+
+def _add(writer: GGUFWriter, key: str, value: object) -> None:
+    match value:
+        case bool():
+            writer.add_bool(key, value)
+        case int():
+            writer.add_uint32(key, value)
+        case str():
+            writer.add_string(key, value)
+        case _:
+            writer.add_array(key, value)
+
+
+def _announce(writer: GGUFWriter, tensor: TensorShape, kind: GGMLQuantizationType) -> None:
+    row_bytes = _row_bytes(tensor, kind)
+    dims = (row_bytes,) if tensor.columns is None else (tensor.rows, row_bytes)
+    nbytes = int(np.prod(dims))
+    writer.add_tensor_info(tensor.name, dims, np.dtype(np.uint8), nbytes, raw_dtype=kind)
+
+
+def _stored(tensor: TensorShape, kind: GGMLQuantizationType, seed: int) -> Bytes:
+    """The tensor as the file holds it, by the reference arithmetic of its type."""
+    gguf = _gguf()
+    row_bytes = _row_bytes(tensor, kind)
+    stored = np.empty((1 if tensor.columns is None else tensor.rows, row_bytes), np.uint8)
+    start = 0
+    for rows in random_rows(tensor, seed):
+        packed = gguf.quants.quantize(rows, kind).view(np.uint8).reshape(-1, row_bytes)
+        stored[start : start + len(packed)] = packed
+        start += len(packed)
+    return stored
+
+
+def _row_bytes(tensor: TensorShape, kind: GGMLQuantizationType) -> int:
+    """Of a row of a matrix, or of a whole vector."""
+    block, block_bytes = _gguf().GGML_QUANT_SIZES[kind]
+    width = tensor.rows if tensor.columns is None else tensor.columns
+    return int(width // block * block_bytes)
+
+
+def _gguf() -> Any:
+    try:
+        import gguf
+    except ImportError:
+        raise MissingPackages("writing a model file", "gguf", "bench") from None
+    return gguf
