@@ -25,7 +25,7 @@ from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget, UnsupportedOnTarget
 from inferflux.codegen.targets import TARGETS
-from inferflux.codegen.templates import source_text, template_text
+from inferflux.codegen.templates import package_text, source_text, template_text
 from inferflux.codegen.weights import WeightPlan, pack_weights, plan_weights
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
@@ -34,7 +34,8 @@ from inferflux.ir.graph import Graph
 from inferflux.kernels.kernel import StepShape
 
 MAX_STEP_TOKENS = 512
-LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "targets/words.py")
+LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2")
+WORDS = "inferflux.codegen.targets.words"
 
 Progress = Callable[[str, float], None]
 
@@ -159,7 +160,7 @@ class _TargetBuild:
             graph=str(self.graph),
             layouts=" ".join(sorted({value.type.layout for value in self.graph.weights})),
             kernel_keys=lines(kernel_keys),
-            launch="\n".join(map(source_text, LAUNCH)),
+            launch="\n".join((*map(source_text, LAUNCH), package_text(WORDS))),
         )
 
     def _step(self, steps: Sequence[StepText]) -> CpuStep:

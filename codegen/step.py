@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
-from inferflux.codegen.targets.words import COUNTER_STRIDE
+from inferflux.codegen.targets.words.workers import COUNTER_STRIDE
 from inferflux.codegen.templates import render
 from inferflux.ir.graph import Attr, Graph, Node, Stacked
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
@@ -142,7 +142,7 @@ class StepWriter:
                 **phase.schedule,
                 **phase.kernel.parameters(operands, phase.schedule),
                 "row_blocks": row_blocks_of(phase.node, row_block),
-                "DOT_TYPE": "int32" if self.target.vnni else "float32",
+                "DOT_TYPE": "float32" if self.target.dots == "float" else "int32",
                 "scratch": self.memory.worker_scratch,
             },
         )

@@ -25,5 +25,5 @@ class CpuTarget:
     machines: Mapping[str, Mapping[str, object]]  # machine -> TVM's target
     features: tuple[str, ...]  # what /proc/cpuinfo must list
     row_blocks: tuple[int, ...]  # rows computed together, one step function for each
-    vnni: bool = False
-    native_half: bool = False
+    dots: str = "float"  # what multiplies packed integers, a word of targets/words/dots.py
+    native_half: bool = False  # it converts vectors of f16

@@ -44,6 +44,12 @@ def source_text(name: str) -> str:
     return _source(name)
 
 
+def package_text(package: str) -> str:
+    """The modules of a package as written, in the order of their names."""
+    modules = [path for path in files(package).iterdir() if path.name.endswith(".py")]
+    return "".join(path.read_text() for path in sorted(modules, key=lambda path: path.name))
+
+
 def text_with_imports(template: str, source: Callable[[str], str]) -> str:
     """As ``template_text``, of templates that ``source`` gives by name."""
     found: dict[str, str] = {}

@@ -21,7 +21,7 @@ TARGETS: dict[str, CpuTarget] = {
             },
             features=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni"),
             row_blocks=(1, 2, 4, 8),
-            vnni=True,
+            dots="vpdpbusd",
             native_half=True,
         ),
         CpuTarget(

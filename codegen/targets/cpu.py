@@ -50,7 +50,7 @@ def _require_tvm() -> None:
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     """The names that a step's text is evaluated with."""
     sync = render("sync.ll.j2", {"spins": SPINS, "pause": PAUSE[machine]})
-    return {**words(vnni=target.vnni, native_half=target.native_half), "SYNC": sync}
+    return {**words(target), "SYNC": sync}
 
 
 def _parse(step: StepText, names: Mapping[str, Any]) -> Any:

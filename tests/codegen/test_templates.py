@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+
 import pytest
 from jinja2 import UndefinedError
 
-from inferflux.codegen.templates import render, template_text, text_with_imports
+from inferflux.codegen.build import WORDS
+from inferflux.codegen.templates import package_text, render, template_text, text_with_imports
 from inferflux.kernels import KERNELS
 
 TEMPLATES = {
@@ -52,3 +57,9 @@ def test_a_kernels_text_holds_what_its_template_imports(op, imported):
 def test_a_missing_parameter_is_an_error():
     with pytest.raises(UndefinedError, match="pieces"):
         render("phase.j2", {"title": "x", "number": "_0"})
+
+
+def test_a_packages_text_holds_every_module_of_it():
+    text = package_text(WORDS)
+    for module in pkgutil.iter_modules(importlib.import_module(WORDS).__path__):
+        assert inspect.getsource(importlib.import_module(f"{WORDS}.{module.name}")) in text

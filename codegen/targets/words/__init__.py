@@ -1,0 +1,35 @@
+"""The words that phase bodies are written in: vector idioms as TIR expressions, per ISA.
+
+A template says ``silu(gate0[lanes(0)])``; what that is in TIR, and which of it is one instruction
+on the machine, is said here, a family of words a file. Everything is 16 lanes wide; LLVM splits it
+where registers are narrower. Nothing calls libm, so that results are the same wherever an ISA's
+code runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from inferflux.codegen.targets.words.dots import DOTS
+from inferflux.codegen.targets.words.halves import ComputedHalves, NativeHalves
+from inferflux.codegen.targets.words.lanes import Lanes
+from inferflux.codegen.targets.words.memory import Memory
+from inferflux.codegen.targets.words.numbers import Numbers
+from inferflux.codegen.targets.words.tir import Expr
+from inferflux.codegen.targets.words.workers import Workers
+
+if TYPE_CHECKING:
+    from inferflux.codegen.target import CpuTarget
+
+
+def words(target: CpuTarget) -> Mapping[str, Any]:
+    """Names for the text of a target's steps: ``T`` and the words.  Imports TVM."""
+    from tvm.script import tirx
+
+    halves = NativeHalves if target.native_half else ComputedHalves
+    named: dict[str, Callable[..., Expr]] = {}
+    for family in (Lanes, Memory, Numbers, halves, DOTS[target.dots], Workers):
+        words = family(tirx)
+        named |= {name: getattr(words, name) for name in dir(words) if not name.startswith("_")}
+    return {"T": tirx, **named}

@@ -1,0 +1,32 @@
+"""Reading packed weights, which are bytes to a step."""
+
+from __future__ import annotations
+
+from inferflux.codegen.targets.words.tir import LANES, Buffer, Expr, Words
+
+
+class Memory(Words):
+    """What lies at a byte of a buffer of bytes."""
+
+    def bytes64(self, at: Expr) -> Expr:
+        return self._t.ramp(at, 1, 64)
+
+    def f32_of(self, buffer: Buffer, at: Expr) -> Expr:
+        """16 floats at a byte."""
+        return self._raw(buffer, at, 64, "float32x16")
+
+    def f32_scalar(self, buffer: Buffer, at: Expr) -> Expr:
+        return self._raw(buffer, at, 4, "float32")
+
+    def byte_lanes(self, buffer: Buffer, at: Expr, shift: Expr, mask: int) -> Expr:
+        """Of 16 groups of 4 bytes: one byte (or nibble) of each, as floats."""
+        groups = self._raw(buffer, at, 64, "int32x16")
+        chosen = self._t.shift_right(groups, self._t.broadcast(shift, LANES)) & self._integer(mask)
+        return self._t.cast(chosen, "float32x16")
+
+    def prefetch(self, buffer: Buffer, at: Expr) -> Expr:
+        """Ask for the cache line at a byte: to read, to keep, of data."""
+        hint = self._t.llvm_lookup_intrinsic_id("llvm.prefetch")
+        line = self._t.address_of(buffer[at])
+        flags = (self._t.int32(0), self._t.int32(3), self._t.int32(1))
+        return self._t.call_llvm_intrin("void", hint, line, *flags)

@@ -1,0 +1,40 @@
+"""Rounding and functions of a float."""
+
+from __future__ import annotations
+
+from inferflux.codegen.targets.words.tir import Expr, Words
+
+
+class Numbers(Words):
+    """Functions of 16 floats, without a table and without libm."""
+
+    def rounded(self, x: Expr) -> Expr:
+        """To int32, halves to even, for |x| < 2**22.
+
+        Beside 1.5 * 2**23 only whole numbers fit, so the adder rounds; the bits hold the integer.
+        """
+        shifted = x + self._float(12582912.0)
+        return self._t.reinterpret(shifted, dtype="int32x16") - self._integer(0x4B400000)
+
+    def exp(self, x: Expr) -> Expr:
+        """e**x, 0 below -87.  x = n ln 2 + r; Cephes' polynomial of r; 2**n by the exponent."""
+        power = self.rounded(self._t.min(x, self._float(88.0)) * self._float(1.44269504088896341))
+        n = self._t.cast(power, "float32x16")
+        r = self._t.min(x, self._float(88.0)) - n * self._float(0.693359375)
+        r = r - n * self._float(-2.12194440e-4)
+        polynomial = self._float(1.9875691500e-4)
+        for coefficient in (
+            1.3981999507e-3,
+            8.3334519073e-3,
+            4.1665795894e-2,
+            1.6666665459e-1,
+            5.0000001201e-1,
+        ):
+            polynomial = polynomial * r + self._float(coefficient)
+        exponent = self._t.shift_left(power + self._integer(127), self._integer(23))
+        scale = self._t.reinterpret(exponent, dtype="float32x16")
+        value = (polynomial * r * r + r + self._float(1.0)) * scale
+        return self._t.Select(x < self._float(-87.0), self._float(0.0), value)
+
+    def silu(self, x: Expr) -> Expr:
+        return x / (self._float(1.0) + self.exp(self._float(0.0) - x))
