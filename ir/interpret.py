@@ -14,7 +14,7 @@ import numpy as np
 from inferflux.errors import InferFluxError
 from inferflux.ir.graph import Array, Attr, Graph, Node, Stacked, Value
 from inferflux.ir.quantised import WeightRows, dequantise
-from inferflux.ir.types import F16, F32
+from inferflux.ir.types import FLOATS
 
 Env = dict[Value, Any]
 
@@ -65,7 +65,7 @@ def _load(weight: Value, tensors: Mapping[str, Array]) -> Array | WeightRows:
     shape = tuple(int(dim) for dim in weight.type.shape)
     raw = np.concatenate([np.asarray(part).view(np.uint8).reshape(-1) for part in parts])
     dtype = weight.type.dtype
-    if dtype in (F32, F16):
+    if dtype in FLOATS:
         return dequantise(raw, dtype, shape)
     row_bytes = shape[-1] // dtype.block * dtype.block_bytes
     return WeightRows(dtype, raw.reshape(*shape[:-1], row_bytes))

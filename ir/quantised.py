@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inferflux.ir.graph import Array
-from inferflux.ir.types import F16, F32, I8X32, Q4_1, Q8_0, DType
+from inferflux.ir.types import BF16, F16, F32, I8X32, Q4_0, Q4_1, Q8_0, DType
 
 BLOCK = 32
 
@@ -53,12 +53,18 @@ def to_f32(weight: Array | WeightRows) -> Array:
 def dequantise(raw: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
     """The bytes of a tensor of a file as float32 of ``shape``."""
     flat = np.ascontiguousarray(raw).reshape(-1)
-    return _DEQUANTISE[dtype](flat).reshape(shape)
+    if not dtype.is_quantised:
+        return _WIDEN[dtype](flat).reshape(shape)
+    scales, minima, q = _UNPACK[dtype](flat.reshape(-1, dtype.block_bytes))
+    return (scales[:, None] * q.astype(np.float32) + minima[:, None]).reshape(shape)
 
 
 def quantise(x: Array, dtype: DType) -> Array:
-    """Float32 rows as blocks, rounded as GGUF's own tools do.  (..., K) -> (..., bytes)"""
-    blocks = _QUANTISE[dtype](x.astype(np.float32).reshape(-1, BLOCK))
+    """Float32 rows as a file stores them, rounded as GGUF's tools do.  (..., K) -> (..., bytes)"""
+    rows = np.ascontiguousarray(x, np.float32)
+    if not dtype.is_quantised:
+        return _NARROW[dtype](rows).view(np.uint8).reshape(*x.shape[:-1], -1)
+    blocks = _QUANTISE[dtype](rows.reshape(-1, BLOCK))
     return blocks.reshape(*x.shape[:-1], -1)
 
 
@@ -67,9 +73,8 @@ def dot_blocks(x: QuantisedRows, weight: WeightRows) -> Array:
 
     Q4_1:  sum over blocks of  scale_w * scale_x * dot(q_w, q_x) + min_w * scale_x * sum(q_x)
     """
-    unpack = {Q4_1: _unpack_q4_1, Q8_0: _unpack_q8_0}[weight.dtype]
     blocks = weight.raw.reshape(len(weight.raw), -1, weight.dtype.block_bytes)
-    scales, minima, weights = unpack(blocks)  # (N, K/32), (N, K/32), (N, K/32, 32)
+    scales, minima, weights = _UNPACK[weight.dtype](blocks)  # (N, K/32), (N, K/32), (N, K/32, 32)
     # A dot of a block is below 2**24, so float32 products hold it exactly, and are fast.
     x_blocks = x.values.reshape(len(x.values), -1, BLOCK).astype(np.float32)
     w_blocks = weights.astype(np.float32)
@@ -82,11 +87,16 @@ def dot_blocks(x: QuantisedRows, weight: WeightRows) -> Array:
     return out
 
 
+def _unpack_q4_0(blocks: Array) -> tuple[Array, Array, Array]:
+    """(..., 18) bytes to scales (...), minima of 0 and q -8..7 (..., 32) int8."""
+    scales = _f16_at(blocks, 0)
+    return scales, np.zeros_like(scales), _nibbles(blocks[..., 2:]).view(np.int8) - np.int8(8)
+
+
 def _unpack_q4_1(blocks: Array) -> tuple[Array, Array, Array]:
-    """(..., 20) bytes to scales (...), minima (...) and q 0..15 (..., 32); low nibbles first."""
+    """(..., 20) bytes to scales (...), minima (...) and q 0..15 (..., 32)."""
     scales, minima = (_f16_at(blocks, at) for at in (0, 2))
-    nibbles = blocks[..., 4:]
-    return scales, minima, np.concatenate([nibbles & 15, nibbles >> 4], axis=-1)
+    return scales, minima, _nibbles(blocks[..., 4:])
 
 
 def _unpack_q8_0(blocks: Array) -> tuple[Array, Array, Array]:
@@ -95,19 +105,23 @@ def _unpack_q8_0(blocks: Array) -> tuple[Array, Array, Array]:
     return scales, np.zeros_like(scales), np.ascontiguousarray(blocks[..., 2:]).view(np.int8)
 
 
+def _nibbles(packed: Array) -> Array:
+    """(..., 16) bytes to 0..15 (..., 32): the low nibbles, then the high ones."""
+    return np.concatenate([packed & 15, packed >> 4], axis=-1)
+
+
 def _f16_at(blocks: Array, at: int) -> Array:
     halves = np.ascontiguousarray(blocks[..., at : at + 2]).view("<f2")
     return np.asarray(halves[..., 0].astype(np.float32))
 
 
-def _dequantise_q4_1(flat: Array) -> Array:
-    scales, minima, q = _unpack_q4_1(flat.reshape(-1, Q4_1.block_bytes))
-    return np.asarray(scales[:, None] * q.astype(np.float32) + minima[:, None])
-
-
-def _dequantise_q8_0(flat: Array) -> Array:
-    scales, _, q = _unpack_q8_0(flat.reshape(-1, Q8_0.block_bytes))
-    return np.asarray(scales[:, None] * q.astype(np.float32))
+def _quantise_q4_0(blocks: Array) -> Array:
+    """The value furthest from 0 becomes -8, whatever its sign: the scale has the other one."""
+    furthest = np.abs(blocks).argmax(axis=1, keepdims=True)
+    scale = np.take_along_axis(blocks, furthest, axis=1) / np.float32(-8)
+    inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale != 0)
+    q = np.clip(blocks * inverse + np.float32(8.5), 0, 15).astype(np.uint8)
+    return np.concatenate([scale.astype("<f2").view(np.uint8), q[:, :16] | q[:, 16:] << 4], axis=1)
 
 
 def _quantise_q4_1(blocks: Array) -> Array:
@@ -127,11 +141,30 @@ def _quantise_q8_0(blocks: Array) -> Array:
     return np.concatenate([scale.astype("<f2").view(np.uint8), q.view(np.uint8)], axis=1)
 
 
-_DEQUANTISE: dict[DType, Callable[[Array], Array]] = {
+def _to_bf16(x: Array) -> Array:
+    """The upper halves of finite floats, to nearest even: a carry climbs into the exponent."""
+    bits = x.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
+
+
+_WIDEN: dict[DType, Callable[[Array], Array]] = {
     F32: lambda flat: flat.view("<f4").astype(np.float32),
     F16: lambda flat: flat.view("<f2").astype(np.float32),
-    Q4_1: _dequantise_q4_1,
-    Q8_0: _dequantise_q8_0,
+    BF16: lambda flat: (flat.view("<u2").astype(np.uint32) << 16).view(np.float32),
 }
-_QUANTISE: dict[DType, Callable[[Array], Array]] = {Q4_1: _quantise_q4_1, Q8_0: _quantise_q8_0}
+_NARROW: dict[DType, Callable[[Array], Array]] = {
+    F32: lambda x: x.astype("<f4"),
+    F16: lambda x: x.astype("<f2"),
+    BF16: _to_bf16,
+}
+_UNPACK: dict[DType, Callable[[Array], tuple[Array, Array, Array]]] = {
+    Q4_0: _unpack_q4_0,
+    Q4_1: _unpack_q4_1,
+    Q8_0: _unpack_q8_0,
+}
+_QUANTISE: dict[DType, Callable[[Array], Array]] = {
+    Q4_0: _quantise_q4_0,
+    Q4_1: _quantise_q4_1,
+    Q8_0: _quantise_q8_0,
+}
 assert I8X32.block == BLOCK

@@ -26,15 +26,18 @@ class DType:
 
 F32 = DType("f32", 4)
 F16 = DType("f16", 2)
+BF16 = DType("bf16", 2)  # the upper half of an f32
 I32 = DType("i32", 4)
 U64 = DType("u64", 8)
 # Weights as files hold them: GGUF's block formats, blocks run along the last dimension.
+Q4_0 = DType("q4_0", 18, block=32)  # f16 scale, 32 x 4 bit:               w = scale * (q - 8)
 Q4_1 = DType("q4_1", 20, block=32)  # f16 scale, f16 minimum, 32 x 4 bit:  w = scale * q + minimum
 Q8_0 = DType("q8_0", 34, block=32)  # f16 scale, 32 x int8:                w = scale * q
 # Activations on their way into an integer dot product: int8, one f32 scale for 32 of a row.
 I8X32 = DType("i8x32", 36, block=32)
 
-DTYPES = {dtype.name: dtype for dtype in (F32, F16, I32, U64, Q4_1, Q8_0, I8X32)}
+FLOATS = (F32, F16, BF16)  # a weight of these holds its values as they are
+DTYPES = {dtype.name: dtype for dtype in (*FLOATS, I32, U64, Q4_0, Q4_1, Q8_0, I8X32)}
 
 
 @dataclass(frozen=True, slots=True)

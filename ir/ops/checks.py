@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferflux.ir.graph import require
-from inferflux.ir.types import F16, F32, I8X32, I32, DType, TensorType
+from inferflux.ir.types import F32, FLOATS, I8X32, I32, DType, TensorType
 
 
 def require_f32(**operands: TensorType) -> None:
@@ -53,7 +53,7 @@ def require_product(x: TensorType, weight: TensorType, *, x_name: str = "x") -> 
     require(isinstance(weight.shape[0], int), f"weight is {weight}, its rows must be counted")
     require(x.shape[1] == weight.shape[1], f"rows of {x_name} {x} do not fit weight {weight}")
     require(x.dtype in (F32, I8X32), f"{x_name} is {x}, must be f32 or i8x32")
-    floats = weight.dtype in (F32, F16)
+    floats = weight.dtype in FLOATS
     require(
         floats or weight.dtype.is_quantised, f"weight is {weight}, must be a float or quantised"
     )

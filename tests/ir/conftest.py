@@ -138,7 +138,7 @@ class Builder:
     def _weight(self, name: str, dtype: DType, *shape: int) -> Value:
         values = self.random.standard_normal(shape).astype(np.float32)
         values = 1 + values / 10 if len(shape) == 1 else values / np.sqrt(shape[-1])
-        self.tensors[name] = _stored(values.astype(np.float32), dtype)
+        self.tensors[name] = quantise(values, dtype).reshape(-1)
         self.weights.append(Value(tensor(dtype, *shape), name, sources=(name,)))
         return self.weights[-1]
 
@@ -180,13 +180,6 @@ class Builder:
                 shape = (NUM_PAGES, count, KV_HEADS, HEAD_DIM, PAGE)
                 inputs[f"{name}.{group}"] = self.random.standard_normal(shape).astype(np.float16)
         return inputs
-
-
-def _stored(values: Array, dtype: DType) -> Array:
-    if dtype.is_quantised:
-        return quantise(values, dtype).reshape(-1)
-    stored = values.astype({F32: np.float32, F16: np.float16}[dtype])
-    return stored.reshape(-1).view(np.uint8)
 
 
 @pytest.fixture

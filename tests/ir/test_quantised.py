@@ -14,13 +14,16 @@ from inferflux.ir.quantised import (
     quantise_rows,
     to_f32,
 )
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0
+from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0
 
 KINDS = {
+    Q4_0: gguf.GGMLQuantizationType.Q4_0,
     Q4_1: gguf.GGMLQuantizationType.Q4_1,
     Q8_0: gguf.GGMLQuantizationType.Q8_0,
     F16: gguf.GGMLQuantizationType.F16,
+    BF16: gguf.GGMLQuantizationType.BF16,
 }
+BLOCKS = [Q4_0, Q4_1, Q8_0]
 
 
 @pytest.fixture
@@ -28,16 +31,18 @@ def rows():
     rows = np.random.default_rng(3).standard_normal((6, 96)).astype(np.float32)
     rows[0] = 0
     rows[1, 32:64] = 2.5  # a block of one value
+    rows[2, :32] = np.float32(1) + np.arange(32) / np.float32(512)  # halfway between bf16s
     return rows
 
 
-@pytest.mark.parametrize("dtype", [Q4_1, Q8_0], ids=str)
-def test_blocks_are_the_ones_gguf_writes(rows, dtype):
-    np.testing.assert_array_equal(quantise(rows, dtype), gguf.quants.quantize(rows, KINDS[dtype]))
+@pytest.mark.parametrize("dtype", KINDS, ids=str)
+def test_bytes_are_the_ones_gguf_writes(rows, dtype):
+    written = gguf.quants.quantize(rows, KINDS[dtype])
+    np.testing.assert_array_equal(quantise(rows, dtype), written.view(np.uint8))
 
 
 @pytest.mark.parametrize("dtype", KINDS, ids=str)
-def test_blocks_are_read_as_gguf_reads_them(rows, dtype):
+def test_bytes_are_read_as_gguf_reads_them(rows, dtype):
     raw = gguf.quants.quantize(rows, KINDS[dtype])
     ours = dequantise(raw.view(np.uint8).reshape(-1), dtype, rows.shape)
     np.testing.assert_array_equal(ours, gguf.quants.dequantize(raw, KINDS[dtype]))
@@ -68,7 +73,7 @@ def test_halves_round_to_even():
     assert quantise_rows(row).values[0, :4].tolist() == [127, 0, 2, 2]
 
 
-@pytest.mark.parametrize("dtype", [Q4_1, Q8_0], ids=str)
+@pytest.mark.parametrize("dtype", BLOCKS, ids=str)
 def test_products_of_blocks_are_those_of_the_numbers_they_stand_for(rows, dtype):
     weight = WeightRows(dtype, quantise(rows, dtype))
     x = quantise_rows(rows[::-1] * 3)

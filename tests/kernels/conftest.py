@@ -26,7 +26,7 @@ from inferflux.ir.interpret import interpret
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.quantised import QuantisedRows, quantise
-from inferflux.ir.types import F16, F32
+from inferflux.ir.types import F32
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Array as ArrayOperand
 from inferflux.kernels.storage import FloatRows, Int8Rows, Operand, Pages
@@ -263,11 +263,7 @@ def _tensors(graph: Graph, random: np.random.Generator) -> dict[str, Array]:
         dtype, shape = weight.type.dtype, tuple(int(dim) for dim in weight.type.shape)
         spread = shape[-1] ** -0.5 if weight.type.layout else 1.0
         values = random.normal(0, spread, shape).astype(np.float32)
-        if dtype.is_quantised:
-            stored = quantise(values, dtype)
-        else:
-            stored = values.astype({F32: np.float32, F16: np.float16}[dtype])
-        parts = stored.reshape(len(weight.sources), -1).view(np.uint8)
+        parts = quantise(values, dtype).reshape(len(weight.sources), -1)
         tensors.update(zip(weight.sources, parts, strict=True))
     return tensors
 

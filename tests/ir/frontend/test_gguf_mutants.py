@@ -45,7 +45,7 @@ def mutants(whole: bytes, table_bytes: int, seed: int) -> Iterator[bytes]:
 
 @pytest.fixture
 def model(tiny_gguf: Callable[..., Path]) -> Path:
-    return tiny_gguf(layer_types=("q4_1", "f16"), window=8, windowed=(True, False))
+    return tiny_gguf(layer_types=("q4_0", "bf16"), window=8, windowed=(True, False))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inferflux.ir import frontend
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0
+from inferflux.ir.frontend.gguf.kinds import SUPPORTED
 
 MAX_SECONDS = 0.3  # to open the default model; 0.04 measured
 
@@ -41,10 +41,10 @@ def test_default_model_is_read_as_the_oracle_reads_it(default_model):
 
 
 def test_every_supported_type_is_read_as_the_oracle_reads_it(tiny_gguf):
-    path = tiny_gguf(layer_types=("f32", "f16", "q4_1", "q8_0"))
+    path = tiny_gguf(layer_types=tuple(dtype.name for dtype in SUPPORTED.values()))
     assert_as_the_oracle_reads_it(path)
     types = {tensor.dtype for tensor in frontend.open(path).tensors.values()}
-    assert types == {F32, F16, Q4_1, Q8_0}
+    assert types == set(SUPPORTED.values())
 
 
 def test_every_value_type_is_read_as_the_oracle_reads_it(tmp_path):

@@ -298,7 +298,7 @@ def test_an_unsupported_type_is_refused_by_its_name(refuse_raw: Refuser):
     error = refuse_raw(tensors=(tensor("a", (256,), Q4_K),), data=bytes(144))
     assert isinstance(error, UnsupportedModel)
     assert error.code == "unsupported_model"
-    assert "Q4_K is not supported; take a model of F32, F16, Q4_1, Q8_0" in str(error)
+    assert "Q4_K is not supported; take a model of F32, F16, BF16, Q4_0, Q4_1, Q8_0" in str(error)
 
 
 def test_a_hostile_name_does_not_fill_the_log(refuse_raw: Refuser):

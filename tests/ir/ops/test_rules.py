@@ -6,7 +6,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import OPS, TypeRuleError, Value
-from inferflux.ir.types import F16, F32, I8X32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_0, Q4_1, Q8_0, tensor
 
 
 def v(dtype, *shape):
@@ -32,6 +32,7 @@ REFUSED = [
     (ops.quantise, (v(F32, "T", 48),), {}, "x f32[T, 48] is not whole blocks of 32"),
     (ops.linear, (X, v(F32, 8, 32)), {}, "rows of x f32[T, 64] do not fit weight f32[8, 32]"),
     (ops.linear, (X8, v(F16, 8, 64)), {}, "needs a quantised weight, not f16[8, 64]"),
+    (ops.linear, (X8, v(BF16, 8, 64)), {}, "needs a quantised weight, not bf16[8, 64]"),
     (ops.linear, (X, X8), {}, "its rows must be counted"),
     (ops.linear, (X, v(I8X32, 8, 64)), {}, "i8x32 is for activations"),
     (ops.linear, (v(F16, "T", 64), v(F16, 8, 64)), {}, "x is f16[T, 64], must be f32 or i8x32"),
@@ -81,12 +82,12 @@ def test_refused_with_op_and_values(op, inputs, attrs, message):
     assert refused.value.code == "invalid_graph"
 
 
-@pytest.mark.parametrize("weight", [Q4_1, Q8_0, F16, F32], ids=str)
+@pytest.mark.parametrize("weight", [Q4_0, Q4_1, Q8_0, BF16, F16, F32], ids=str)
 def test_float_rows_meet_every_weight(weight):
     assert str(ops.linear(X, v(weight, 8, 64)).type) == "f32[T, 8]"
 
 
-@pytest.mark.parametrize("weight", [Q4_1, Q8_0], ids=str)
+@pytest.mark.parametrize("weight", [Q4_0, Q4_1, Q8_0], ids=str)
 def test_integer_rows_meet_quantised_weights(weight):
     assert str(ops.linear(X8, v(weight, 8, 64)).type) == "f32[T, 8]"
 

@@ -15,7 +15,7 @@ from inferflux.ir.interpret import interpret
 from inferflux.ir.ops.repeat import layer_kinds, parts, stacked_attributes
 from inferflux.ir.passes import PassConfig, run
 from inferflux.ir.passes.roll import roll
-from inferflux.ir.types import F16, F32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import F16, F32, I32, Q4_0, Q4_1, Q8_0, tensor
 from inferflux.ir.verify import verify
 
 FLOAT32 = PassConfig("float32")
@@ -205,7 +205,7 @@ def test_weights_without_a_number_belong_to_no_layer():
 @settings(deadline=None, max_examples=25)
 @given(
     st.lists(
-        st.tuples(st.sampled_from([F32, F16, Q8_0]), st.sampled_from([0, 1]), st.booleans()),
+        st.tuples(st.sampled_from([F32, Q4_0, Q8_0]), st.sampled_from([0, 1]), st.booleans()),
         min_size=1,
         max_size=7,
     )
