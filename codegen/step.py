@@ -149,7 +149,7 @@ class StepWriter:
 
     def _operands(self, phase: Phase) -> Iterator[tuple[str, Operand]]:
         node = phase.node
-        for name, value in zip(node.op.parameters, node.inputs, strict=True):
+        for name, value in node.operands.items():
             yield name, self.memory.operands[value]
         for name, value in zip(phase.kernel.results, node.results, strict=True):
             operand = self.memory.operands[value]

@@ -77,6 +77,11 @@ class Node:
     bodies: tuple[Graph, ...] = ()
     results: tuple[Value, ...] = field(init=False, default=())
 
+    @property
+    def operands(self) -> Mapping[str, Value]:
+        """Inputs by the rule's names; an optional operand that was not given has no entry."""
+        return dict(zip(self.op.parameters, self.inputs, strict=False))
+
     def __repr__(self) -> str:
         return f"{list(self.results)} = {self.op}{self.inputs}"
 
@@ -87,7 +92,9 @@ class Op:
 
     name: str
     rule: TypeRule
-    parameters: tuple[str, ...]  # operand names, in order; a last one with "*" takes the rest
+    # Operand names, in order.  The last ones are optional where the rule has a default for them,
+    # and one with "*" takes the rest.
+    parameters: tuple[str, ...]
     attributes: tuple[str, ...]
     defaults: Mapping[str, Attr]  # of the attributes that may be left out
     results: tuple[str, ...]  # what its results are called where nobody names them

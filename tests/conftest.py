@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: the default model, and small Llamas written to order."""
+"""Fixtures of the whole suite: the default model, and small decoders written to order."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class TinyLlama:
-    """A Llama small enough to compile in a test.  Same fields, same bytes."""
+class TinyDecoder:
+    """A decoder small enough to compile in a test.  Same fields, same bytes."""
 
-    layer_types: tuple[str, ...] = ("q4_1", "q4_1")  # of each layer's matrices: f32 f16 q4_1 q8_0
+    architecture: str = "llama"  # or qwen2, which has biases
+    layer_types: tuple[str, ...] = ("q4_1", "q4_1")  # of each layer's matrices
     embedding_type: str = "q8_0"
     head_type: str | None = None  # None: the head is tied to the embedding
     window: int | None = None  # tokens the windowed layers see
@@ -46,12 +47,13 @@ class TinyLlama:
     head_dim: int = 32
     context_length: int = 512
     rope_theta: float = 10000.0
+    rope_factors: tuple[float, ...] = ()  # one for each pair of a head; empty: none
     seed: int = 0
     metadata: Mapping[str, object] | None = None  # overrides; a None takes the key out
     tensors: Mapping[str, Array | None] | None = None  # f32 overrides; a None takes it out
 
     def write(self, path: Path) -> Path:
-        writer = gguf.GGUFWriter(path, "llama")
+        writer = gguf.GGUFWriter(path, self.architecture)
         for key, value in self._metadata().items():
             _add(writer, key, value)
         for name, (weights, kind) in self._tensors().items():
@@ -64,28 +66,30 @@ class TinyLlama:
         return path
 
     def _metadata(self) -> dict[str, object]:
+        own = {f"{self.architecture}.{key}": value for key, value in self._shape().items()}
+        merged = {"general.name": "tiny", **own, **_tokenizer(), **(self.metadata or {})}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def _shape(self) -> dict[str, object]:
         facts: dict[str, object] = {
-            "general.name": "tiny",
-            "llama.vocab_size": np.uint32(VOCAB),
-            "llama.block_count": np.uint32(len(self.layer_types)),
-            "llama.context_length": np.uint32(self.context_length),
-            "llama.embedding_length": np.uint32(self.hidden),
-            "llama.feed_forward_length": np.uint32(self.intermediate),
-            "llama.attention.head_count": np.uint32(self.heads),
-            "llama.attention.head_count_kv": np.uint32(self.kv_heads),
-            "llama.attention.layer_norm_rms_epsilon": np.float32(1e-5),
-            "llama.rope.freq_base": np.float32(self.rope_theta),
-            "llama.rope.dimension_count": np.uint32(self.head_dim),
-            **_tokenizer(),
+            "vocab_size": np.uint32(VOCAB),
+            "block_count": np.uint32(len(self.layer_types)),
+            "context_length": np.uint32(self.context_length),
+            "embedding_length": np.uint32(self.hidden),
+            "feed_forward_length": np.uint32(self.intermediate),
+            "attention.head_count": np.uint32(self.heads),
+            "attention.head_count_kv": np.uint32(self.kv_heads),
+            "attention.layer_norm_rms_epsilon": np.float32(1e-5),
+            "rope.freq_base": np.float32(self.rope_theta),
+            "rope.dimension_count": np.uint32(self.head_dim),
         }
         if self.heads * self.head_dim != self.hidden:
-            facts["llama.attention.key_length"] = np.uint32(self.head_dim)
-            facts["llama.attention.value_length"] = np.uint32(self.head_dim)
+            facts["attention.key_length"] = np.uint32(self.head_dim)
+            facts["attention.value_length"] = np.uint32(self.head_dim)
         if self.window is not None:
-            facts["llama.attention.sliding_window"] = np.uint32(self.window)
-            facts["llama.attention.sliding_window_pattern"] = list(self.windowed)
-        merged = facts | dict(self.metadata or {})
-        return {key: value for key, value in merged.items() if value is not None}
+            facts["attention.sliding_window"] = np.uint32(self.window)
+            facts["attention.sliding_window_pattern"] = list(self.windowed)
+        return facts
 
     def _tensors(self) -> dict[str, tuple[Array, str]]:
         made = {
@@ -107,6 +111,10 @@ class TinyLlama:
         def norm() -> Array:
             return random.normal(1, 0.1, self.hidden).astype(np.float32)
 
+        def biases(at: str) -> Iterator[tuple[str, Array, str]]:
+            for name, rows in (("q", width), ("k", kv_width), ("v", kv_width)):
+                yield f"{at}.attn_{name}.bias", random.normal(0, 1, rows).astype(np.float32), "f32"
+
         width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
         yield "token_embd.weight", matrix(VOCAB, self.hidden, 2.0), self.embedding_type
         for layer, kind in enumerate(self.layer_types):
@@ -116,11 +124,15 @@ class TinyLlama:
             yield f"{at}.attn_k.weight", matrix(kv_width, self.hidden), kind
             yield f"{at}.attn_v.weight", matrix(kv_width, self.hidden), kind
             yield f"{at}.attn_output.weight", matrix(self.hidden, width), kind
+            if self.architecture == "qwen2":
+                yield from biases(at)
             yield f"{at}.ffn_norm.weight", norm(), "f32"
             yield f"{at}.ffn_gate.weight", matrix(self.intermediate, self.hidden), kind
             yield f"{at}.ffn_up.weight", matrix(self.intermediate, self.hidden), kind
             yield f"{at}.ffn_down.weight", matrix(self.hidden, self.intermediate), kind
         yield "output_norm.weight", norm(), "f32"
+        if self.rope_factors:
+            yield "rope_freqs.weight", np.array(self.rope_factors, np.float32), "f32"
         if self.head_type is not None:
             yield "output.weight", matrix(VOCAB, self.hidden, 2.0), self.head_type
 
@@ -165,10 +177,10 @@ def default_model() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> WriteTiny:
-    """Write a TinyLlama: ``tiny_gguf(layer_types=("f16", "q8_0"), name="a.gguf") -> Path``."""
+    """Write a TinyDecoder: ``tiny_gguf(layer_types=("f16", "q8_0"), name="a.gguf") -> Path``."""
 
     def write(*, name: str = "tiny.gguf", **fields: Any) -> Path:
-        return replace(TinyLlama(), **fields).write(tmp_path_factory.mktemp("tiny") / name)
+        return replace(TinyDecoder(), **fields).write(tmp_path_factory.mktemp("tiny") / name)
 
     return write
 

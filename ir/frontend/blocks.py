@@ -52,12 +52,20 @@ class StepInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Projection:
+    """A weight [N, D] and what is added to its product, f32[N]."""
+
+    weight: Value
+    bias: Value | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttentionWeights:
     """The projections of one attention."""
 
-    query: Value  # [H*D_h, D]
-    key: Value  # [K*D_h, D]
-    value: Value  # [K*D_h, D]
+    query: Projection  # N = H*D_h
+    key: Projection  # N = K*D_h
+    value: Projection  # N = K*D_h
     output: Value  # [D, H*D_h]
 
 
@@ -94,9 +102,9 @@ def attention(
     ``layer`` is the layer's index in its KV group.
     """
     head_dim = rotation.head_dim
-    query = _rotate(ops.linear(x, weights.query), rotation, step)
-    key = _rotate(ops.linear(x, weights.key), rotation, step)
-    value = ops.linear(x, weights.value)
+    query = _rotate(_project(x, weights.query), rotation, step)
+    key = _rotate(_project(x, weights.key), rotation, step)
+    value = _project(x, weights.value)
     pages = replace(
         pages,
         keys=ops.append_keys(pages.keys, key, pages.slots, layer=layer, head_dim=head_dim),
@@ -129,6 +137,11 @@ def head(x: Value, norm: Value, weight: Value, eps: float, step: StepInputs) -> 
     rows = ops.rms_norm(ops.take_rows(x, step.rows), norm, eps=eps)  # (R, D)
     logits = ops.linear(rows, weight, hint="logits")  # (R, V)
     return (*ops.sample(logits, *step.sampling, step.rows, step.positions), logits)
+
+
+def _project(x: Value, projection: Projection) -> Value:
+    product: Value = ops.linear(x, projection.weight)
+    return product if projection.bias is None else ops.add_bias(product, projection.bias)
 
 
 def _rotate(x: Value, rotation: Rotation, step: StepInputs) -> Value:

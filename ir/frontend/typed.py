@@ -64,6 +64,10 @@ class Fields:
             raise self.wrong(key, f"is {_spell(value)}, must be an array of bools")
         return tuple(value.tolist())
 
+    def own(self, name: str) -> str:
+        """The key under which the architecture states ``name``: ``llama.block_count``."""
+        return f"{self.source.architecture}.{name}"
+
     def has(self, key: str) -> bool:
         return key in self.source.metadata
 

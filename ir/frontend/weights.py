@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from inferflux.ir.frontend.source import ModelFileError, ModelSource, SourceTensor, UnsupportedModel
 from inferflux.ir.graph import Value
 from inferflux.ir.types import F32
@@ -10,11 +12,15 @@ from inferflux.ir.types import F32
 class Weights:
     """Hands out tensors as graph weights, and knows in the end which ones nobody asked for."""
 
-    __slots__ = ("_source", "_taken")
+    __slots__ = ("_read", "_source", "_taken")
 
     def __init__(self, source: ModelSource) -> None:
         self._source = source
         self._taken: dict[str, Value] = {}
+        self._read: set[str] = set()  # here: their numbers are in the graph, they are no weights
+
+    def has(self, name: str) -> bool:
+        return name in self._source.tensors
 
     def matrix(self, name: str, rows: int, columns: int) -> Value:
         """``[rows, columns]`` of any supported type.  Asked for twice, it is one weight."""
@@ -22,34 +28,47 @@ class Weights:
 
     def vector(self, name: str, length: int) -> Value:
         """``f32[length]``."""
-        tensor = self._find(name)
-        if tensor.dtype != F32:
-            raise self._unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
+        self._find_vector(name, length)
         return self._take(name, (length,))
+
+    def factors(self, name: str, length: int) -> tuple[float, ...]:
+        """The numbers of an ``f32[length]``, all of them finite and above 0."""
+        tensor = self._find_vector(name, length)
+        numbers = tensor.raw.view("<f4")
+        if not (np.isfinite(numbers) & (numbers > 0)).all():
+            problem = f"spans {numbers.min()}..{numbers.max()}, all must be above 0 and finite"
+            raise ModelFileError(self._source.path, f"tensor {name!r}", tensor.offset, problem)
+        self._read.add(name)
+        return tuple(numbers.tolist())
 
     def finish(self) -> tuple[Value, ...]:
         """All that were taken, in the order they were; refuses a file that holds more."""
         for tensor in self._source.tensors.values():
-            if tensor.name not in self._taken:
+            if tensor.name not in self._taken and tensor.name not in self._read:
                 raise self._unsupported(tensor, self._surplus(tensor))
         return tuple(self._taken.values())
 
     def _take(self, name: str, shape: tuple[int, ...]) -> Value:
-        tensor = self._find(name)
-        if tensor.shape != shape:
-            problem = f"is {list(tensor.shape)}, the metadata asks for {list(shape)}"
-            raise ModelFileError(
-                self._source.path, f"tensor {name!r}.shape", tensor.entry_offset, problem
-            )
+        tensor = self._find(name, shape)
         if name not in self._taken:
             self._taken[name] = Value(tensor.type, hint=_hint(name), sources=(name,))
         return self._taken[name]
 
-    def _find(self, name: str) -> SourceTensor:
+    def _find_vector(self, name: str, length: int) -> SourceTensor:
+        tensor = self._find(name, (length,))
+        if tensor.dtype != F32:
+            raise self._unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
+        return tensor
+
+    def _find(self, name: str, shape: tuple[int, ...]) -> SourceTensor:
         tensor = self._source.tensors.get(name)
         if tensor is None:
             problem = "is missing; the model cannot be built without it"
             raise ModelFileError(self._source.path, f"tensor {name!r}", None, problem)
+        if tensor.shape != shape:
+            problem = f"is {list(tensor.shape)}, the metadata asks for {list(shape)}"
+            field = f"tensor {name!r}.shape"
+            raise ModelFileError(self._source.path, field, tensor.entry_offset, problem)
         return tensor
 
     def _surplus(self, tensor: SourceTensor) -> str:
@@ -63,5 +82,5 @@ class Weights:
 
 def _hint(name: str) -> str:
     """``blk.3.attn_q.weight`` is ``attn_q``, as in every layer: rolled layers share the name."""
-    *_, kind, _suffix = name.split(".")
-    return kind
+    *_, kind, suffix = name.split(".")
+    return f"{kind}.bias" if suffix == "bias" else kind

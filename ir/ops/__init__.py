@@ -3,7 +3,7 @@
 from inferflux.ir.ops.attention import attention, attention_quantise
 from inferflux.ir.ops.embed import embed
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
-from inferflux.ir.ops.linear import add, linear, linear_residual
+from inferflux.ir.ops.linear import add, add_bias, linear, linear_residual
 from inferflux.ir.ops.mlp import gate_up, gate_up_quantise, multiply, silu
 from inferflux.ir.ops.norm import quantise, rms_norm, rms_norm_quantise
 from inferflux.ir.ops.repeat import repeat
@@ -13,6 +13,7 @@ from inferflux.ir.ops.sample import sample
 
 __all__ = [
     "add",
+    "add_bias",
     "append_keys",
     "append_values",
     "attention",

@@ -14,7 +14,7 @@ from inferflux.ir.ops.checks import (
     require_product,
     require_same_length,
 )
-from inferflux.ir.ops.linear import linear
+from inferflux.ir.ops.linear import add_bias, linear
 from inferflux.ir.ops.rope import rope
 from inferflux.ir.quantised import QuantisedRows, WeightRows
 from inferflux.ir.types import F16, F32, TensorType
@@ -83,15 +83,20 @@ def qkv_rope_append(
     slots: TensorType,
     keys: TensorType,
     values: TensorType,
+    bq: TensorType | None = None,
+    bk: TensorType | None = None,
+    bv: TensorType | None = None,
     *,
     layer: int | Stacked,
     head_dim: int,
     pairs: str,
 ) -> tuple[TensorType, TensorType, TensorType]:
-    """rope(xq @ wq.T), append_keys(keys, rope(xk @ wk.T)), append_values(values, xv @ wv.T).
+    """rope(xq @ wq.T + bq), append_keys(keys, rope(xk @ wk.T + bk)),
+    append_values(values, xv @ wv.T + bv); the biases may be left out, all three.
 
-    [T, D] x 3, [H*D_h, D], [K*D_h, D] x 2, f32[S, D_h], i32[T] x 2, pages x 2
-    -> f32[T, H*D_h], pages x 2.  The three inputs are often one value; f32 or i8x32 each.
+    [T, D] x 3, [H*D_h, D], [K*D_h, D] x 2, f32[S, D_h], i32[T] x 2, pages x 2,
+    f32[H*D_h], f32[K*D_h] x 2 or none -> f32[T, H*D_h], pages x 2.
+    The three inputs are often one value; f32 or i8x32 each.
     """
     for name, x, weight in (("xq", xq, wq), ("xk", xk, wk), ("xv", xv, wv)):
         require_product(x, weight, x_name=name)
@@ -102,6 +107,7 @@ def qkv_rope_append(
         rope.rule(projected, positions, table, head_dim=head_dim, pairs=pairs)
     append_keys.rule(keys, key, slots, layer=layer, head_dim=head_dim)
     append_values.rule(values, key, slots, layer=layer, head_dim=head_dim)
+    _require_biases((query, key, key), (bq, bk, bv))
     return query, keys, values
 
 
@@ -118,7 +124,7 @@ def _(
     slots: Array,
     keys: Array,
     values: Array,
-    *,
+    *biases: Array,
     layer: int,
     head_dim: int,
     pairs: str,
@@ -127,14 +133,24 @@ def _(
         turned: Array = rope.numpy(x, positions, table, head_dim=head_dim, pairs=pairs)
         return turned
 
-    query = turn(linear.numpy(xq, wq))
-    key = turn(linear.numpy(xk, wk))
-    value = linear.numpy(xv, wv)
+    projected = [linear.numpy(*each) for each in ((xq, wq), (xk, wk), (xv, wv))]
+    if biases:
+        projected = [x + bias for x, bias in zip(projected, biases, strict=True)]
+    query, key, value = projected
     return (
-        query,
-        append_keys.numpy(keys, key, slots, layer=layer, head_dim=head_dim),
+        turn(query),
+        append_keys.numpy(keys, turn(key), slots, layer=layer, head_dim=head_dim),
         append_values.numpy(values, value, slots, layer=layer, head_dim=head_dim),
     )
+
+
+def _require_biases(
+    projected: tuple[TensorType, ...], biases: tuple[TensorType | None, ...]
+) -> None:
+    given = [bias for bias in biases if bias is not None]
+    require(len(given) in (0, 3), f"{len(given)} biases are given, must be none or three")
+    for product, bias in zip(projected, given, strict=False):
+        add_bias.rule(product, bias)
 
 
 def _require_append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array, gives, op, require
-from inferflux.ir.ops.checks import require_f32, require_product
+from inferflux.ir.ops.checks import require_f32, require_product, require_rows
 from inferflux.ir.quantised import QuantisedRows, WeightRows, dot_blocks, to_f32
 from inferflux.ir.types import F32, TensorType
 
@@ -36,6 +36,20 @@ def add(x: TensorType, y: TensorType) -> TensorType:
 @add.meaning
 def _(x: Array, y: Array) -> Array:
     return x + y
+
+
+@gives("biased")
+def add_bias(x: TensorType, bias: TensorType) -> TensorType:
+    """x + bias, the same for every row.  f32[T, N], f32[N] -> f32[T, N]"""
+    require_f32(x=x, bias=bias)
+    require_rows(x=x)
+    require(bias.shape == x.shape[-1:], f"bias {bias} does not span the rows of {x}")
+    return x
+
+
+@add_bias.meaning
+def _(x: Array, bias: Array) -> Array:
+    return x + bias
 
 
 @gives("x")

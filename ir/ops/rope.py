@@ -17,20 +17,28 @@ PAIRS = ("adjacent", "halves")  # element 2i turns with 2i + 1, or i with i + D_
 
 
 @gives("rope")
-def rope_table(*, theta: float, head_dim: int, length: int) -> TensorType:
-    """A row is cos(s * theta**(-2i / D_h)) for i < D_h/2, then the sines.  -> f32[S, D_h]
+def rope_table(
+    *, theta: float, head_dim: int, length: int, factors: tuple[float, ...] = ()
+) -> TensorType:
+    """A row is cos(s * theta**(-2i / D_h) / factors[i]) for i < D_h/2, then the sines.
 
-    No operands: it is computed once, in float64, and kept beside the weights.
+    -> f32[S, D_h].  Without factors none divides.  No operands: it is computed once, in float64,
+    and kept beside the weights.
     """
     require(theta > 0, f"theta {theta} is not positive")
     require(length > 0, f"length {length} is not positive")
     require(head_dim > 0 and head_dim % 2 == 0, f"head_dim {head_dim} is not positive and even")
+    count = len(factors)
+    require(count in (0, head_dim // 2), f"{count} factors for {head_dim // 2} pairs of a head")
+    require(all(factor > 0 for factor in factors), f"factors {factors} are not all positive")
     return TensorType(F32, (length, head_dim))
 
 
 @rope_table.meaning
-def _(*, theta: float, head_dim: int, length: int) -> Array:
+def _(*, theta: float, head_dim: int, length: int, factors: tuple[float, ...] = ()) -> Array:
     frequencies = float(theta) ** (-np.arange(0, head_dim, 2) / head_dim)  # (D_h/2,)
+    if factors:
+        frequencies /= np.array(factors)
     angles = np.arange(length)[:, None] * frequencies  # (S, D_h/2)
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 

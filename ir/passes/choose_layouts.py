@@ -14,14 +14,22 @@ from inferflux.ir.rewrite import substitute
 PANEL = "panel16"  # 16 rows side by side
 PAIRS = "panel16.pairs"  # the same, the two rows that rope turns together as neighbours
 
-# Operands that are read in panels.  A vector, or a table, has no layout but its own order.
-PANELS: Mapping[Op, Mapping[str, str]] = {
+VECTOR_PAIRS = "pairs"  # a vector that is added to such rows: their order, not in panels
+
+# Operands that are read in another order than the file's.  All others have none.
+LAYOUTS: Mapping[Op, Mapping[str, str]] = {
     ops.embed: {"weight": PANEL},
     ops.linear: {"weight": PANEL},
     ops.linear_residual: {"weight": PANEL},
     ops.gate_up: {"w_gate": PANEL, "w_up": PANEL},
     ops.gate_up_quantise: {"w_gate": PANEL, "w_up": PANEL},
-    ops.qkv_rope_append: {"wq": PAIRS, "wk": PAIRS, "wv": PANEL},
+    ops.qkv_rope_append: {
+        "wq": PAIRS,
+        "wk": PAIRS,
+        "wv": PANEL,
+        "bq": VECTOR_PAIRS,
+        "bk": VECTOR_PAIRS,
+    },
 }
 
 
@@ -62,9 +70,9 @@ def _layouts(graph: Graph) -> dict[Value, str]:
 def _reads(node: Node) -> Iterator[tuple[Value, str]]:
     """Each operand of a node with the layout the node reads it in; of a repeat, its bodies."""
     if not node.bodies:
-        panels = PANELS.get(node.op, {})
-        for name, value in zip(node.op.parameters, node.inputs, strict=True):
-            yield value, panels.get(name, "")
+        wanted = LAYOUTS.get(node.op, {})
+        for name, value in node.operands.items():
+            yield value, wanted.get(name, "")
         return
     split = parts(node)
     for value in (*split.carried, *split.invariants):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inferflux.ir import ops
-from inferflux.ir.graph import Attr, Graph, Node, Value
+from inferflux.ir.graph import Attr, Graph, Node, Op, Value
 from inferflux.ir.passes.config import PassConfig
 from inferflux.ir.rewrite import Replacement, Uses, apply, rewrites
 
@@ -16,17 +16,18 @@ def fuse_qkv(graph: Graph, config: PassConfig) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A product, rotated or not: its operands, and how it is rotated."""
+    """A product, biased and rotated or not: its operands, and how it is rotated."""
 
     x: Value
     weight: Value
+    bias: Value | None
     rotation: tuple[Value, Value, Attr, Attr] | None  # positions, table, head_dim, pairs
 
 
 @rewrites(ops.attention)
 def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
     """q = rope(linear), keys = append_keys(rope(linear)), values = append_values(linear)
-    ->  q, keys, values = qkv_rope_append(...)
+    ->  q, keys, values = qkv_rope_append(...), with their biases where all three are biased
 
     Legal: that is its definition, given one slot, layer and rotation for all; nothing else reads
     the projections.  The appended pages keep their other readers.
@@ -47,11 +48,15 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
         return None
     if _place(keys) != _place(values):
         return None
+    biases = [each.bias for each in (query, key, value) if each.bias]
+    if len(biases) not in (0, 3):
+        return None
     positions, table, head_dim, pairs = query.rotation
     fused = ops.qkv_rope_append(
         *(query.x, key.x, value.x),
         *(query.weight, key.weight, value.weight),
         *(table, positions, slots, key_pages, value_pages),
+        *biases,
         layer=_place(keys)[0],
         head_dim=head_dim,
         pairs=pairs,
@@ -61,19 +66,21 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
 
 def _projection(value: Value, uses: Uses) -> Projection | None:
     """``value`` as a projection nothing else reads, or None if it is not one."""
-    match value:
-        case _ if uses[value] > 1:
-            return None
-        case Value(op=ops.linear, args=(x, weight)):
-            return Projection(x, weight, None)
-        case Value(
-            op=ops.rope,
-            args=(Value(op=ops.linear, args=(x, weight)) as product, positions, table),
-            producer=Node(attrs=attrs),
-        ) if uses[product] == 1:
-            return Projection(x, weight, (positions, table, attrs["head_dim"], attrs["pairs"]))
-        case _:
-            return None
+    rotation = bias = None
+    if turned := _made_only_for_one(value, ops.rope, uses):
+        value, positions, table = turned.inputs
+        rotation = (positions, table, turned.attrs["head_dim"], turned.attrs["pairs"])
+    if biased := _made_only_for_one(value, ops.add_bias, uses):
+        value, bias = biased.inputs
+    if product := _made_only_for_one(value, ops.linear, uses):
+        x, weight = product.inputs
+        return Projection(x, weight, bias, rotation)
+    return None
+
+
+def _made_only_for_one(value: Value, op: Op, uses: Uses) -> Node | None:
+    """The node of ``op`` that makes ``value``, if there is one reader of it."""
+    return value.producer if value.op is op and uses[value] == 1 else None
 
 
 def _place(appended: Value) -> tuple[Attr, Attr]:

@@ -136,7 +136,7 @@ class Session:
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_gguf: Callable[..., Path]) -> Callable[..., TinyModel]:
-    """``tiny_model(target, numerics, row_blocks, **fields of TinyLlama)``, compiled once each."""
+    """``tiny_model(target, numerics, row_blocks, **fields of TinyDecoder)``, compiled once each."""
     made: dict[str, TinyModel] = {}
 
     def build(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from inferflux.ir.frontend.architectures.llama import build as build_llama
-from inferflux.ir.frontend.architectures.llama_metadata import config as llama_config
+from inferflux.ir.frontend.architectures import dense, dense_metadata
 from inferflux.ir.frontend.facts import ModelConfig
 from inferflux.ir.frontend.source import ModelSource, UnsupportedModel
 from inferflux.ir.graph import Graph
@@ -16,34 +12,29 @@ class UnsupportedArchitecture(UnsupportedModel):
     """The file names an architecture that is not in the table; nothing stands in for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """How to read a model's shape, and how to build its graph."""
-
-    config: Callable[[ModelSource], ModelConfig]
-    build: Callable[[ModelSource], Graph]
-
-
-ARCHITECTURES = {"llama": Architecture(llama_config, build_llama)}
+ARCHITECTURES = {
+    "llama": dense.Dense(pairs="adjacent", takes_rope_factors=True),
+    "qwen2": dense.Dense(pairs="halves", has_biases=True),
+}
 
 
 def config(source: ModelSource) -> ModelConfig:
     """Read the model's shape.  Raises where metadata is missing, wrong, or not supported."""
-    return _architecture(source).config(source)
+    _require_known(source)
+    return dense_metadata.config(source)
 
 
 def build(source: ModelSource) -> Graph:
-    """Lower the model to a graph, a node at a time and layer by layer.  No weight is read."""
-    return _architecture(source).build(source)
+    """Lower the model to a graph, a node at a time and layer by layer.  No matrix is read."""
+    _require_known(source)
+    return dense.build(source, ARCHITECTURES[source.architecture])
 
 
-def _architecture(source: ModelSource) -> Architecture:
-    found = ARCHITECTURES.get(source.architecture)
-    if found is None:
+def _require_known(source: ModelSource) -> None:
+    if source.architecture not in ARCHITECTURES:
         raise UnsupportedArchitecture(
             source.path,
             "metadata 'general.architecture'",
             source.offsets.get("general.architecture"),
             f"{source.architecture!r} is not supported; take one of {', '.join(ARCHITECTURES)}",
         )
-    return found

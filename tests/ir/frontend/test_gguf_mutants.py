@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,16 @@ def mutants(whole: bytes, table_bytes: int, seed: int) -> Iterator[bytes]:
         yield bytes(mutant)
 
 
-@pytest.fixture
-def model(tiny_gguf: Callable[..., Path]) -> Path:
-    return tiny_gguf(layer_types=("q4_0", "bf16"), window=8, windowed=(True, False))
+MODELS: dict[str, dict[str, Any]] = {
+    "llama": {"layer_types": ("q4_1", "f16"), "window": 8, "windowed": (True, False)},
+    "llama with rope factors": {"layer_types": ("q4_0", "bf16"), "rope_factors": (1.0,) * 16},
+    "qwen2": {"layer_types": ("q4_0", "q8_0"), "architecture": "qwen2"},
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest, tiny_gguf: Callable[..., Path]) -> Path:
+    return tiny_gguf(**MODELS[request.param])
 
 
 @pytest.fixture

@@ -50,6 +50,17 @@ def test_rope_turns_each_pair_as_a_complex_number(pairs):
         np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_rope_factors_divide_the_frequencies_of_their_pairs():
+    shape = {"theta": 100.0, "head_dim": 8, "length": 20}
+    plain = ops.rope_table.numpy(**shape)
+    scaled = ops.rope_table.numpy(**shape, factors=(1.0, 2.0, 4.0, 1.0))
+    for pair, factor in enumerate((1, 2, 4, 1)):
+        for column in (pair, pair + 4):  # cosine, sine
+            np.testing.assert_allclose(
+                scaled[::factor, column], plain[: -(-20 // factor), column], atol=1e-6
+            )
+
+
 def test_appending_writes_one_slot_of_one_layer_and_leaves_the_operand_alone():
     pages = np.zeros((2, 3, KV_HEADS, HEAD_DIM, PAGE))
     x = floats(2, KV_HEADS * HEAD_DIM)

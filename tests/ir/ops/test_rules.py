@@ -20,6 +20,8 @@ KV = v(F32, "T", 32)
 TURN = {"head_dim": 16, "pairs": "adjacent"}
 PLACE = {"layer": 0, "head_dim": 16}
 ATTEND = {**PLACE, "scale": 0.25}
+WQ, WK = v(F32, 64, 64), v(F32, 32, 64)
+QKV = (X, X, X, WQ, WK, WK, TABLE, TOKENS, TOKENS, KEYS, VALUES)
 
 REFUSED = [
     (ops.embed, (X, v(F32, 9, 64)), {}, "tokens is f32[T, 64], must be i32"),
@@ -44,6 +46,26 @@ REFUSED = [
     (ops.rope, (X, v(I32, "R"), TABLE), TURN, "first dimensions differ"),
     (ops.rope, (X, TOKENS, TABLE), {**TURN, "head_dim": 7}, "head_dim 7 is not positive and even"),
     (ops.rope_table, (), {"theta": 0.0, "head_dim": 16, "length": 9}, "theta 0.0 is not positive"),
+    (
+        ops.rope_table,
+        (),
+        {"theta": 1e4, "head_dim": 16, "length": 9, "factors": (1.0,)},
+        "1 factors for 8 pairs of a head",
+    ),
+    (
+        ops.rope_table,
+        (),
+        {"theta": 1e4, "head_dim": 4, "length": 9, "factors": (1.0, 0.0)},
+        "factors (1.0, 0.0) are not all positive",
+    ),
+    (ops.add_bias, (X, v(F32, 32)), {}, "bias f32[32] does not span the rows of f32[T, 64]"),
+    (ops.qkv_rope_append, (*QKV, v(F32, 64)), TURN | PLACE, "1 biases are given, must be none or"),
+    (
+        ops.qkv_rope_append,
+        (*QKV, v(F32, 64), v(F32, 64), v(F32, 32)),
+        TURN | PLACE,
+        "bias f32[64] does not span the rows of f32[T, 32]",
+    ),
     (ops.append_keys, (KEYS, X, TOKENS), PLACE, "hold (heads, head_dim) (2, 16), not (4, 16)"),
     (ops.append_keys, (KEYS, KV, TOKENS), {**PLACE, "layer": 3}, "layer 3 is not in pages"),
     (ops.append_values, (X, KV, TOKENS), PLACE, "pages are f32[T, 64], must have five dimensions"),
@@ -101,10 +123,18 @@ def test_attributes_left_out_are_filled_in():
 
 def test_appended_pages_are_the_next_state_of_the_pages():
     assert ops.append_keys(KEYS, KV, TOKENS, **PLACE).updated is KEYS
-    wq, wk = v(F32, 64, 64), v(F32, 32, 64)
-    operands = (X, X, X, wq, wk, wk, TABLE, TOKENS, TOKENS, KEYS, VALUES)
-    q, keys, values = ops.qkv_rope_append(*operands, **PLACE, pairs="halves")
+    q, keys, values = ops.qkv_rope_append(*QKV, **PLACE, pairs="halves")
     assert (q.updated, keys.updated, values.updated) == (None, KEYS, VALUES)
+
+
+def test_optional_operands_that_are_left_out_have_no_name():
+    biases = v(F32, 64), v(F32, 32), v(F32, 32)
+    plain, biased = (
+        ops.qkv_rope_append(*QKV, *given, **PLACE, pairs="halves")[0].producer
+        for given in ((), biases)
+    )
+    assert biased.operands == {**plain.operands, "bq": biases[0], "bk": biases[1], "bv": biases[2]}
+    assert len(plain.operands) == len(QKV)
 
 
 def test_only_numbers_a_loop_can_read_may_be_stacked():

@@ -116,10 +116,14 @@ def attend(**change):
     table = ops.rope_table(theta=1e4, head_dim=16, length=64)
     other_table = ops.rope_table(theta=5e2, head_dim=16, length=64)
     turn = {"head_dim": 16, "pairs": "adjacent"}
-    q = ops.rope(ops.linear(x, weight("wq")), positions, table, **turn)
-    k = ops.linear(x, weight("wk"))
+    q, k, v = (ops.linear(x, weight(name)) for name in ("wq", "wk", "wv"))
+    biased = change.get("biases", "")
+    q, k, v = (
+        ops.add_bias(each, weight(f"b{name}", F32, (32,))) if name in biased else each
+        for name, each in (("q", q), ("k", k), ("v", v))
+    )
+    q = ops.rope(q, positions, table, **turn)
     k = ops.rope(k, positions, other_table if "table" in change else table, **turn)
-    v = ops.linear(x, weight("wv"))
     if "rotated value" in change:
         v = ops.rope(v, positions, table, **turn)
     keys = Value(tensor(F16, "N", 2, 2, 16, 16), "k")
@@ -145,6 +149,19 @@ def test_projections_rotation_and_append_fuse_and_the_pages_keep_their_readers()
     assert attention.inputs[:3] == fused.results
     assert graph.outputs[1:] == fused.results[1:]
     assert fused.attrs == {"layer": 1, "head_dim": 16, "pairs": "adjacent"}
+
+
+def test_biases_of_all_three_fuse_with_their_projections():
+    graph = fuse_qkv(attend(biases="qkv"), CONFIG)
+    assert ops_of(graph) == ["rope_table", "qkv_rope_append", "attention"]
+    operands = graph.nodes[1].operands
+    assert [operands[name].hint for name in ("bq", "bk", "bv")] == ["bq", "bk", "bv"]
+
+
+@pytest.mark.parametrize("biases", ["q", "kv", "v"])
+def test_biases_of_some_are_added_by_themselves(biases):
+    graph = attend(biases=biases)
+    assert fuse_qkv(graph, CONFIG) is graph
 
 
 @pytest.mark.parametrize(

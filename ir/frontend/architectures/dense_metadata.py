@@ -1,4 +1,4 @@
-"""The shape of a Llama, from the metadata of its file; what would change its formula is refused."""
+"""The shape of a dense decoder, from its metadata; what would change its formula is refused."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from inferflux.ir.frontend.typed import Fields
 
 _MOST = 1 << 20  # of any size: far above every model, far below what could exhaust memory
 
+# Keys of the architecture, ``llama.block_count``, by what follows its name.
 _READ = frozenset(
-    f"llama.{name}"
-    for name in (
+    {
         "block_count",
         "context_length",
         "embedding_length",
@@ -25,56 +25,62 @@ _READ = frozenset(
         "attention.sliding_window_pattern",
         "rope.dimension_count",
         "rope.freq_base",
-    )
+    }
 )
 # Keys with which a file may ask for another formula, and the values with which it does not.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
-    "llama.attention.causal": (True,),
-    "llama.attention.clamp_kqv": (0.0,),
-    "llama.attention.max_alibi_bias": (0.0,),
-    "llama.expert_count": (0,),
-    "llama.expert_used_count": (0,),
-    "llama.rope.scale_linear": (1.0,),
-    "llama.rope.scaling.factor": (1.0,),
-    "llama.rope.scaling.finetuned": (False,),
-    "llama.rope.scaling.type": ("none", "linear"),  # linear by 1.0, as the factor's row says
-    "llama.use_parallel_residual": (False,),
+    "attention.causal": (True,),
+    "attention.clamp_kqv": (0.0,),
+    "attention.max_alibi_bias": (0.0,),
+    "expert_count": (0,),
+    "expert_used_count": (0,),
+    "rope.scale_linear": (1.0,),
+    "rope.scaling.factor": (1.0,),
+    "rope.scaling.finetuned": (False,),
+    "rope.scaling.type": ("none", "linear"),  # linear by 1.0, as the factor's row says
+    "use_parallel_residual": (False,),
+}
+# The same of keys that mean one thing in every file.
+_NEUTRAL_ANYWHERE: dict[str, tuple[object, ...]] = {
     "general.quantization_version": (2,),
+    "general.type": ("model",),  # an adapter's tensors are no weights of a model
+    "split.count": (0, 1),  # a part of several holds only some of the tensors
 }
 
 
 def config(source: ModelSource) -> ModelConfig:
-    """Read and check; ``llama.`` keys that are not known here are refused by name."""
+    """Read and check; keys of the architecture that are not known here are refused by name."""
     fields = Fields(source)
     _refuse_other_formulas(fields)
-    num_layers = fields.whole("llama.block_count", 1, max(1, len(source.tensors)))
-    hidden_size = fields.whole("llama.embedding_length", 1, _MOST)
-    num_query_heads = fields.whole("llama.attention.head_count", 1, _MOST)
+    num_layers = fields.whole(fields.own("block_count"), 1, max(1, len(source.tensors)))
+    hidden_size = fields.whole(fields.own("embedding_length"), 1, _MOST)
+    num_query_heads = fields.whole(fields.own("attention.head_count"), 1, _MOST)
     return ModelConfig(
         name=fields.text("general.name", source.path.stem),
         architecture=source.architecture,
         vocab_size=_vocab_size(fields),
-        context_length=fields.whole("llama.context_length", 1, _MOST),
+        context_length=fields.whole(fields.own("context_length"), 1, _MOST),
         hidden_size=hidden_size,
-        intermediate_size=fields.whole("llama.feed_forward_length", 1, _MOST),
+        intermediate_size=fields.whole(fields.own("feed_forward_length"), 1, _MOST),
         num_layers=num_layers,
         num_query_heads=num_query_heads,
         num_kv_heads=_num_kv_heads(fields, num_query_heads),
         head_dim=_head_dim(fields, hidden_size, num_query_heads),
-        rope_theta=fields.positive("llama.rope.freq_base", 10000.0),
-        rms_epsilon=fields.positive("llama.attention.layer_norm_rms_epsilon"),
+        rope_theta=fields.positive(fields.own("rope.freq_base"), 10000.0),
+        rms_epsilon=fields.positive(fields.own("attention.layer_norm_rms_epsilon")),
         is_tied="output.weight" not in source.tensors,
         kv_groups=_kv_groups(fields, num_layers),
     )
 
 
 def _refuse_other_formulas(fields: Fields) -> None:
+    neutral = {fields.own(name): values for name, values in _NEUTRAL.items()} | _NEUTRAL_ANYWHERE
+    known = {fields.own(name) for name in _READ} | neutral.keys()
     for key, value in fields.source.metadata.items():
-        neutral = _NEUTRAL.get(key)
-        if neutral is None and key.startswith("llama.") and key not in _READ:
+        if key.startswith(fields.own("")) and key not in known:
             raise fields.unsupported(key, "is not a known parameter; it may change the formula")
-        if neutral is not None and not _is_one_of(value, neutral):
-            problem = f"is {value!r}, only {' or '.join(map(repr, neutral))} is supported"
+        if key in neutral and not _is_one_of(value, neutral[key]):
+            problem = f"is {value!r}, only {' or '.join(map(repr, neutral[key]))} is supported"
             raise fields.unsupported(key, problem)
 
 
@@ -86,15 +92,15 @@ def _is_one_of(value: object, neutral: tuple[object, ...]) -> bool:
 def _vocab_size(fields: Fields) -> int:
     """The number of tokens; the embedding's rows are checked against it."""
     num_tokens = len(fields.texts("tokenizer.ggml.tokens"))
-    stated = fields.whole("llama.vocab_size", 1, _MOST, default=num_tokens)
+    stated = fields.whole(fields.own("vocab_size"), 1, _MOST, default=num_tokens)
     if stated != num_tokens:
         problem = f"is {stated}, but the tokenizer has {num_tokens} tokens"
-        raise fields.wrong("llama.vocab_size", problem)
+        raise fields.wrong(fields.own("vocab_size"), problem)
     return stated
 
 
 def _num_kv_heads(fields: Fields, num_query_heads: int) -> int:
-    key = "llama.attention.head_count_kv"
+    key = fields.own("attention.head_count_kv")
     count = fields.whole(key, 1, num_query_heads, default=num_query_heads)
     if num_query_heads % count:
         raise fields.wrong(key, f"is {count}, which does not divide {num_query_heads} query heads")
@@ -103,14 +109,14 @@ def _num_kv_heads(fields: Fields, num_query_heads: int) -> int:
 
 def _head_dim(fields: Fields, hidden_size: int, num_query_heads: int) -> int:
     """What the file states, or D / H.  Keys, values and rotation must all be of this size."""
-    key = "llama.attention.key_length"
+    key = fields.own("attention.key_length")
     if not fields.has(key) and hidden_size % num_query_heads:
         problem = f"is missing, and {num_query_heads} heads do not divide {hidden_size}"
         raise fields.wrong(key, problem)
     head_dim = fields.whole(key, 2, _MOST, default=hidden_size // num_query_heads)
     if head_dim % 2:
         raise fields.wrong(key, f"is {head_dim}; rotation turns pairs, so it must be even")
-    for other in ("llama.attention.value_length", "llama.rope.dimension_count"):
+    for other in (fields.own("attention.value_length"), fields.own("rope.dimension_count")):
         size = fields.whole(other, 0, _MOST, default=head_dim)
         if size != head_dim:
             raise fields.unsupported(
@@ -133,7 +139,7 @@ def _kv_groups(fields: Fields, num_layers: int) -> tuple[LayerGroup, ...]:
 
 
 def _windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
-    window_key = "llama.attention.sliding_window"
+    window_key = fields.own("attention.sliding_window")
     pattern_key = f"{window_key}_pattern"
     if not fields.has(window_key) and not fields.has(pattern_key):
         return (None,) * num_layers

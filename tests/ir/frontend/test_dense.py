@@ -1,4 +1,4 @@
-"""The Llama builder: the documented graph, every tensor used, and refusals by name."""
+"""The builder of dense decoders: documented graphs, every tensor used, refusals by name."""
 
 from __future__ import annotations
 
@@ -96,9 +96,10 @@ def test_a_layer_is_imported_as_plain_ops(tiny_gguf):
     )
 
 
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 @pytest.mark.parametrize("head_type", [None, "f16"])
-def test_every_tensor_of_the_file_is_one_weight(tiny_gguf, head_type):
-    source = frontend.open(tiny_gguf(head_type=head_type))
+def test_every_tensor_of_the_file_is_one_weight(tiny_gguf, architecture, head_type):
+    source = frontend.open(tiny_gguf(architecture=architecture, head_type=head_type))
     graph = frontend.build(source)
     assert sorted(weight.sources[0] for weight in graph.weights) == sorted(source.tensors)
     for weight in graph.weights:
@@ -109,8 +110,9 @@ def test_every_tensor_of_the_file_is_one_weight(tiny_gguf, head_type):
 
 
 def test_a_weight_is_named_for_what_it_is_in_every_layer(tiny_gguf):
-    graph = frontend.build(frontend.open(tiny_gguf()))
+    graph = frontend.build(frontend.open(tiny_gguf(architecture="qwen2")))
     assert [w.hint for w in graph.weights].count("attn_q") == 2
+    assert [w.hint for w in graph.weights].count("attn_q.bias") == 2
 
 
 def test_windowed_and_full_layers_are_groups_of_their_own(tiny_gguf):
@@ -153,6 +155,9 @@ def test_heads_may_be_wider_than_hidden_size_over_heads(tiny_gguf):
         ({"llama.logit_scale": np.float32(1)}, "llama.logit_scale"),
         ({"llama.attention.causal": False}, "llama.attention.causal"),
         ({"general.architecture": "gemma3"}, "general.architecture"),
+        ({"general.type": "adapter"}, "general.type"),
+        ({"general.quantization_version": np.uint32(3)}, "general.quantization_version"),
+        ({"split.count": np.uint32(2)}, "split.count"),
     ],
 )
 def test_another_formula_is_refused_by_its_key(tiny_gguf, metadata, field):
@@ -162,6 +167,54 @@ def test_another_formula_is_refused_by_its_key(tiny_gguf, metadata, field):
     assert refused.value.field == f"metadata {field!r}"
     assert refused.value.offset == source.offsets[field]
     assert str(source.path) in str(refused.value)
+
+
+def test_qwen2_adds_biases_and_turns_halves(tiny_gguf):
+    graph = frontend.build(frontend.open(tiny_gguf(architecture="qwen2", layer_types=("q4_0",))))
+    assert graph.name == "qwen2"
+    assert [node.attrs["pairs"] for node in graph.nodes if node.op.name == "rope"] == ["halves"] * 2
+    biased = [node.inputs for node in graph.nodes if node.op.name == "add_bias"]
+    named = sorted((x.args[1].hint, bias.sources[0]) for x, bias in biased)
+    assert named == [(f"attn_{each}", f"blk.0.attn_{each}.bias") for each in "kqv"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"tensors": {"blk.1.attn_k.bias": None}}, "tensor 'blk.1.attn_k.bias': is missing"),
+        ({"tensors": {"blk.0.attn_q.bias": np.ones(32, np.float32)}}, r"is \[32\], .* \[64\]"),
+        ({"tensors": {"blk.0.attn_output.bias": np.ones(64, np.float32)}}, "a bias"),
+        ({"rope_factors": (1.0,) * 16}, "tensor 'rope_freqs.weight' .* no use in a qwen2"),
+        ({"metadata": {"qwen2.rope.scaling.type": "yarn"}}, "'qwen2.rope.scaling.type' .* 'yarn'"),
+        ({"metadata": {"qwen2.pooling_type": np.uint32(3)}}, "'qwen2.pooling_type' .* not a known"),
+        ({"metadata": {"qwen2.block_count": None}}, "'qwen2.block_count': is missing"),
+    ],
+)
+def test_what_is_no_plain_qwen2_is_refused(tiny_gguf, fields, problem):
+    with pytest.raises(ModelFileError, match=problem):
+        frontend.build(frontend.open(tiny_gguf(architecture="qwen2", **fields)))
+
+
+def test_rope_factors_are_in_the_graph_and_are_no_weight(tiny_gguf):
+    factors = (1.0,) * 10 + (2.5,) * 4 + (32.0, 32.0)
+    graph = frontend.build(frontend.open(tiny_gguf(rope_factors=factors)))
+    (table,) = (node for node in graph.nodes if node.op.name == "rope_table")
+    assert table.attrs["factors"] == factors
+    assert not any("rope_freqs.weight" in weight.sources for weight in graph.weights)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_rope_factors_that_no_frequency_can_be_divided_by_are_refused(tiny_gguf, factor):
+    source = frontend.open(tiny_gguf(rope_factors=(1.0,) * 15 + (factor,)))
+    with pytest.raises(ModelFileError, match="all must be above 0 and finite") as refused:
+        frontend.build(source)
+    assert refused.value.field == "tensor 'rope_freqs.weight'"
+    assert refused.value.offset == source.tensors["rope_freqs.weight"].offset
+
+
+def test_a_model_in_one_part_is_a_model(tiny_gguf):
+    whole = {"split.count": np.uint32(0), "general.type": "model"}
+    frontend.build(frontend.open(tiny_gguf(metadata=whole)))
 
 
 def test_plain_scaling_is_no_scaling(tiny_gguf):
@@ -224,7 +277,11 @@ def test_a_pattern_covers_every_layer(tiny_gguf):
             "tensor 'blk.0.attn_q.bias'",
             "a bias",
         ),
-        ({"rope_freqs.weight": np.ones(16, np.float32)}, "tensor 'rope_freqs.weight'", "no use"),
+        (
+            {"rope_freqs.weight": np.ones(15, np.float32)},
+            "tensor 'rope_freqs.weight'.shape",
+            r"is \[15\], the metadata asks for \[16\]",
+        ),
         ({"blk.2.attn_q.weight": np.ones((64, 64), np.float32)}, "tensor 'blk.2", "no use"),
     ],
 )

@@ -1,12 +1,15 @@
-"""Llama: a dense decoder with RMS norms, rotary embeddings, grouped heads and a gated SiLU."""
+"""Dense decoders: RMS norms, rotary embeddings, grouped heads and a gated SiLU."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from inferflux.ir import ops
-from inferflux.ir.frontend.architectures.llama_metadata import config
+from inferflux.ir.frontend.architectures.dense_metadata import config
 from inferflux.ir.frontend.blocks import (
     AttentionWeights,
     KVPages,
+    Projection,
     Rotation,
     StepInputs,
     attention,
@@ -20,16 +23,25 @@ from inferflux.ir.frontend.weights import Weights
 from inferflux.ir.graph import Graph, Value
 
 _EMBEDDING = "token_embd.weight"
-_PAIRS = "adjacent"  # a GGUF of this architecture holds query and key rows in that order
+_ROPE_FACTORS = "rope_freqs.weight"
 
 
-def build(source: ModelSource) -> Graph:
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """What tells one dense decoder from another."""
+
+    pairs: str  # which rows of a head turn together, as a GGUF orders them: adjacent or halves
+    has_biases: bool = False  # on queries, keys and values
+    takes_rope_factors: bool = False  # a file may hold one for each pair
+
+
+def build(source: ModelSource, architecture: Dense) -> Graph:
     """Unrolled, in plain ops; every tensor of the file is used, or the file is refused."""
     model = config(source)
     weights = Weights(source)
     step = step_inputs(model)
     x = ops.embed(step.tokens, _embedding(model, weights))
-    x, groups = _layers(x, model, weights, step)
+    x, groups = _layers(x, model, architecture, weights, step)
     norm = weights.vector("output_norm.weight", model.hidden_size)
     sampled = head(x, norm, _head_weight(model, weights), model.rms_epsilon, step)
     pages = (v for group in groups for v in (group.keys, group.values))
@@ -37,21 +49,31 @@ def build(source: ModelSource) -> Graph:
 
 
 def _layers(
-    x: Value, model: ModelConfig, weights: Weights, step: StepInputs
+    x: Value, model: ModelConfig, architecture: Dense, weights: Weights, step: StepInputs
 ) -> tuple[Value, tuple[KVPages, ...]]:
     groups = list(step.groups)
-    table = ops.rope_table(
-        theta=model.rope_theta, head_dim=model.head_dim, length=model.context_length
-    )
-    rotation = Rotation(table, model.head_dim, _PAIRS)
+    rotation = _rotation(model, architecture, weights)
     for layer in range(model.num_layers):
         group, index = model.place(layer)
         normed = _norm(x, f"blk.{layer}.attn_norm.weight", model, weights)
-        projections = _attention_weights(layer, model, weights)
+        projections = _attention_weights(layer, model, architecture, weights)
         mixed, groups[group] = attention(normed, projections, rotation, groups[group], step, index)
         x = ops.add(x, mixed)
         x = ops.add(x, _feed_forward(x, layer, model, weights))
     return x, tuple(groups)
+
+
+def _rotation(model: ModelConfig, architecture: Dense, weights: Weights) -> Rotation:
+    factors: tuple[float, ...] = ()
+    if architecture.takes_rope_factors and weights.has(_ROPE_FACTORS):
+        factors = weights.factors(_ROPE_FACTORS, model.head_dim // 2)
+    table = ops.rope_table(
+        theta=model.rope_theta,
+        head_dim=model.head_dim,
+        length=model.context_length,
+        factors=factors,
+    )
+    return Rotation(table, model.head_dim, architecture.pairs)
 
 
 def _feed_forward(x: Value, layer: int, model: ModelConfig, weights: Weights) -> Value:
@@ -64,14 +86,22 @@ def _feed_forward(x: Value, layer: int, model: ModelConfig, weights: Weights) ->
     )
 
 
-def _attention_weights(layer: int, model: ModelConfig, weights: Weights) -> AttentionWeights:
+def _attention_weights(
+    layer: int, model: ModelConfig, architecture: Dense, weights: Weights
+) -> AttentionWeights:
     at, width = f"blk.{layer}", model.hidden_size
     query_width = model.num_query_heads * model.head_dim
     kv_width = model.num_kv_heads * model.head_dim
+
+    def projection(name: str, rows: int) -> Projection:
+        weight = weights.matrix(f"{at}.{name}.weight", rows, width)
+        has_bias = architecture.has_biases
+        return Projection(weight, weights.vector(f"{at}.{name}.bias", rows) if has_bias else None)
+
     return AttentionWeights(
-        query=weights.matrix(f"{at}.attn_q.weight", query_width, width),
-        key=weights.matrix(f"{at}.attn_k.weight", kv_width, width),
-        value=weights.matrix(f"{at}.attn_v.weight", kv_width, width),
+        query=projection("attn_q", query_width),
+        key=projection("attn_k", kv_width),
+        value=projection("attn_v", kv_width),
         output=weights.matrix(f"{at}.attn_output.weight", width, query_width),
     )
 
