@@ -4,7 +4,7 @@ MODEL  ?= smollm2-135m
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-FOLDERS := ir kernels codegen engine text server cli bench
+FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 
 .DEFAULT_GOAL := help
 .PHONY: help run test oracle lint type format clean links

@@ -11,8 +11,8 @@ from inferflux.codegen.keys import lines
 
 # Libraries that generate code or pack weights, and our own packages that do.
 _LIBRARIES = ("apache-tvm", "apache-tvm-ffi", "numpy")
-_PACKAGES = ("inferflux.codegen", "inferflux.ir", "inferflux.kernels")
-_SOURCES = {".py", ".j2", ".ll"}
+_PACKAGES = ("inferflux.autotune_cache", "inferflux.codegen", "inferflux.ir", "inferflux.kernels")
+_SOURCES = {".py", ".j2", ".ll", ".json"}
 
 
 def toolchain() -> str:

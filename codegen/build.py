@@ -19,6 +19,7 @@ from inferflux.codegen.artifact.compiled import (
     StepVariant,
     TokenizerFacts,
 )
+from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, MemoryPlan, plan_memory
 from inferflux.codegen.select import Layers, Phase, select
@@ -46,6 +47,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     numerics: str = "default",
     dump_ir: Path | None = None,
     progress: Progress | None = None,
+    tuning: Tuning | None = None,
 ) -> CompiledModel:
     """Compile a model for targets, the best first.
 
@@ -53,6 +55,7 @@ def compile(  # noqa: A001  the verb of the pipeline
         numerics: "default", or "float32": every product and sum in float32.
         dump_ir: a directory for the IR after each pass.
         progress: called with a stage and the fraction of the whole that is done.
+        tuning: records that schedules are chosen by; None: those that ship, of the target's level.
 
     Raises:
         InvalidArgument: a target is not known.
@@ -60,6 +63,7 @@ def compile(  # noqa: A001  the verb of the pipeline
         ModelFileError: the file is not a model that the front end takes.
     """
     report = progress or (lambda stage, fraction: None)
+    tuning = tuning if tuning is not None else shipped_tuning()
     report("reading the graph", 0.0)
     config = frontend.config(source)
     graph = passes.run(frontend.build(source), passes.PIPELINE, numerics=numerics, dump=dump_ir)
@@ -67,7 +71,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
         share = _Share(report, number / len(targets), 1 / len(targets))
-        build = _TargetBuild(source, config, graph, _target(name), numerics, share)
+        build = _TargetBuild(source, config, graph, _target(name), numerics, tuning, share)
         compiled[name] = build.run(weights)
     report("compiled", 1.0)
     return CompiledModel(
@@ -99,11 +103,13 @@ class _TargetBuild:
         graph: Graph,
         target: CpuTarget,
         numerics: str,
+        tuning: Tuning,
         report: _Share,
     ) -> None:
         _require_head_dim(config, target)
         self.source, self.config, self.graph = source, config, graph
         self.target, self.numerics, self.report = target, numerics, report
+        self.choose = tuning.schedule
         self.plan: WeightPlan = plan_weights(graph, target.name)
         self.memory: MemoryPlan = plan_memory(
             graph, self.plan, MAX_STEP_TOKENS, config.vocab_size, target.name
@@ -143,7 +149,7 @@ class _TargetBuild:
         for row_block in self.target.row_blocks:
             last = row_block == self.target.row_blocks[-1]
             shape = StepShape(row_block, MAX_STEP_TOKENS if last else row_block)
-            phases = select(self.graph, shape, self.target.name)
+            phases = select(self.graph, shape, self.target.name, self.choose)
             steps.append(writer.write(phases, self.plan.layer_bases, shape))
             keys |= {
                 f"step_{row_block}/{number}": _kernel_key(phase, self.target)

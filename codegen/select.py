@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from inferflux.codegen.target import UnsupportedOnTarget
@@ -12,6 +12,8 @@ from inferflux.ir.ops.repeat import layer_kinds
 from inferflux.kernels import KERNELS
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape
 
+Choose = Callable[[Kernel, Node, StepShape, str], Schedule]
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -19,6 +21,7 @@ class Phase:
 
     node: Node
     kernel: Kernel
+    shape: StepShape
     schedule: Schedule
     when: str | None = None
 
@@ -39,44 +42,55 @@ class Layers:
         return len(layer_kinds(self.node))
 
 
-def select(graph: Graph, shape: StepShape, target: str) -> tuple[Phase | Layers, ...]:
+def default_schedule(kernel: Kernel, node: Node, shape: StepShape, target: str) -> Schedule:
+    """The first of a family's schedules: what it takes where nothing was measured."""
+    return next(kernel.schedules(node, shape))
+
+
+def select(
+    graph: Graph, shape: StepShape, target: str, choose: Choose = default_schedule
+) -> tuple[Phase | Layers, ...]:
     """Choose a kernel and a schedule for every node.
 
     Raises:
         UnsupportedOnTarget: an op has no kernel on a CPU.
     """
-    chosen: list[Phase | Layers] = []
-    for node in graph.nodes:
-        if node.op is ops.repeat:
-            bodies = (tuple(_phases(body, shape, target)) for body in node.bodies)
-            chosen.append(Layers(node, tuple(bodies)))
+    return tuple(_Selection(shape, target, choose).items(graph))
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    shape: StepShape
+    target: str
+    choose: Choose
+
+    def items(self, graph: Graph) -> Iterator[Phase | Layers]:
+        for node in graph.nodes:
+            if node.op is ops.repeat:
+                yield Layers(node, tuple(tuple(self._phases(body)) for body in node.bodies))
+            else:
+                yield from self._node_phases(node)
+
+    def _phases(self, body: Graph) -> Iterator[Phase]:
+        for node in body.nodes:
+            yield from self._node_phases(node)
+
+    def _node_phases(self, node: Node) -> Iterator[Phase]:
+        if not node.inputs:  # a constant: it lies beside the weights
+            return
+        kernel = KERNELS.get(node.op.name)
+        if kernel is None:
+            raise UnsupportedOnTarget(self.target, f"op {node.op} (no kernel family implements it)")
+        if _rows_for_logits(node) and self.shape.row_block > 1:
+            # Most steps want one row, whatever their tokens; a block would waste the others.
+            yield self._phase(kernel, node, StepShape(1, 1), "num_rows <= 1")
+            yield self._phase(kernel, node, self.shape, "num_rows > 1")
         else:
-            chosen.extend(_node_phases(node, shape, target))
-    return tuple(chosen)
+            yield self._phase(kernel, node, self.shape, None)
 
-
-def _phases(body: Graph, shape: StepShape, target: str) -> Iterator[Phase]:
-    for node in body.nodes:
-        yield from _node_phases(node, shape, target)
-
-
-def _node_phases(node: Node, shape: StepShape, target: str) -> Iterator[Phase]:
-    if not node.inputs:  # a constant: it lies beside the weights
-        return
-    kernel = KERNELS.get(node.op.name)
-    if kernel is None:
-        raise UnsupportedOnTarget(target, f"op {node.op} (no kernel family implements it)")
-    if _rows_for_logits(node) and shape.row_block > 1:
-        # Most steps want one row, whatever their number of tokens; a block would waste the others.
-        yield Phase(node, kernel, _first(kernel, node, StepShape(1, 1)), when="num_rows <= 1")
-        yield Phase(node, kernel, _first(kernel, node, shape), when="num_rows > 1")
-    else:
-        yield Phase(node, kernel, _first(kernel, node, shape))
+    def _phase(self, kernel: Kernel, node: Node, shape: StepShape, when: str | None) -> Phase:
+        return Phase(node, kernel, shape, self.choose(kernel, node, shape, self.target), when)
 
 
 def _rows_for_logits(node: Node) -> bool:
     return node.op in (ops.linear, ops.linear_residual) and node.results[0].type.shape[0] == "R"
-
-
-def _first(kernel: Kernel, node: Node, shape: StepShape) -> Schedule:
-    return next(kernel.schedules(node, shape))

@@ -8,7 +8,11 @@ from inferflux.ir.graph import Node
 from inferflux.kernels.kernel import Schedule, StepShape
 
 PIECES = 16  # of one row block: enough that two workers end together, few enough to claim cheaply
-PREFETCH = 2560  # bytes: about what one core has in flight
+PREFETCHES = (
+    2560,
+    1280,
+    3840,
+)  # bytes ahead: about what one core has in flight, half, and half more
 
 
 def rows_of(node: Node) -> str:
@@ -29,14 +33,25 @@ def row_blocks_of(node: Node, row_block: int) -> str:
 
 
 def grouped(units: int, name: str, shape: StepShape) -> Iterator[Schedule]:
-    """Units of output a piece, from the size that makes PIECES of one row block downwards.
+    """Units of output a piece, times how far a prefetch looks ahead; the default first.
 
-    Large row blocks make pieces enough by themselves, and reread their weights from the cache.
+    The default makes PIECES of one row block. Large row blocks make pieces enough by themselves,
+    and reread their weights from the cache: of them it is one unit.
     """
-    size = max(1, units // PIECES) if shape.row_block < 8 else 1
-    while size:
-        yield {"row_block": shape.row_block, name: size, "prefetch": PREFETCH}
-        size //= 2
+    default = max(1, units // PIECES) if shape.row_block < 8 else 1
+    for prefetch in PREFETCHES:
+        for size in dict.fromkeys((default, *_group_sizes(units))):
+            yield {"row_block": shape.row_block, name: size, "prefetch": prefetch}
+
+
+def _group_sizes(units: int) -> Iterator[int]:
+    """1, 2, 3, 4, 6, 8, 12, ...: as long as there are two groups."""
+    size = 1
+    while size * 2 <= units:
+        yield size
+        if size > 1 and size * 3 <= units:
+            yield size * 3 // 2
+        size *= 2
 
 
 def grouped_pieces(node: Node, units: int, name: str, schedule: Schedule) -> str:

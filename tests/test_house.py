@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("bench", "cli", "codegen", "engine", "inferflux", "ir", "kernels", "server", "text")
+FOLDERS = (
+    "autotune_cache",
+    "bench",
+    "cli",
+    "codegen",
+    "engine",
+    "inferflux",
+    "ir",
+    "kernels",
+    "server",
+    "text",
+)
 LONGEST_FILE = 400  # lines; past that a file holds two ideas
 GENERATED = re.compile(r"_pb2(_grpc)?\.pyi?$")
 VAGUE_NAMES = re.compile(r"(^|_)(utils?|helpers?|manager|misc|common)(_|$)")

@@ -1,0 +1,1 @@
+"""Tuning records that ship with InferFlux: ``<target>/<device>.json``.  Data only."""

@@ -1,0 +1,1 @@
+"""Choosing schedules by measuring them, and the records of what was found."""
