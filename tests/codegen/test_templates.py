@@ -46,7 +46,7 @@ def test_each_template_counts_once_under_its_name():
         ("linear", {"linear/dot.j2"}),
         ("gate_up_quantise", {"linear/dot.j2", "norm/quantise.j2"}),
         ("attention_quantise", {"norm/quantise.j2"}),
-        ("sample", {"vector.j2", "sample/row.j2", "sample/philox.j2"}),
+        ("sample", {"sample/row.j2", "sample/philox.j2"}),
     ],
 )
 def test_a_kernels_text_holds_what_its_template_imports(op, imported):

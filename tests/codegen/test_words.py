@@ -1,4 +1,4 @@
-"""The words of phase bodies on every ISA: exp, silu, rounding, and halves to the bit."""
+"""The words of phase bodies on every ISA: functions, reductions, and halves to the bit."""
 
 from __future__ import annotations
 
@@ -67,6 +67,30 @@ def test_silu_is_its_input_or_nothing_far_from_zero(apply):
     with np.errstate(over="ignore"):
         exact = x / (1 + np.exp(-x.astype(np.float64)))
     np.testing.assert_allclose(apply("silu(x[lanes(i * 16)])", x), exact, rtol=1e-6, atol=1e-7)
+
+
+def test_log_is_within_two_units_of_the_last_place(apply):
+    x = np.concatenate([np.geomspace(1.2e-38, 3.4e38, 4000), np.linspace(0.5, 2, 4001)])
+    x = np.resize(np.append(x, 1), 8016).astype(np.float32)
+    each = "T.Shuffle([" + ", ".join(f"log(x[i * 16 + {lane}])" for lane in range(16)) + "], "
+    got = apply(each + "list(range(16)))", x)
+    exact = np.log(x.astype(np.float64))
+    assert (np.abs(got - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() <= 2
+    assert np.all(got[x == 1] == 0)
+
+
+@pytest.mark.parametrize(("word", "of"), [("largest", np.max), ("smallest", np.min)])
+def test_reductions_see_every_lane(apply, word, of):
+    x = np.where(np.eye(16), 3 if word == "largest" else -3, np.arange(16) % 3)
+    x = x.astype(np.float32 if word == "largest" else np.int32).reshape(-1)
+    got = apply(f"splat({word}(x[lanes(i * 16)]))", x, str(x.dtype))
+    np.testing.assert_array_equal(got.reshape(16, 16), np.tile(of(x.reshape(16, 16), 1), (16, 1)).T)
+
+
+def test_any_of_sees_every_lane(apply):
+    x = np.append(np.eye(16), np.zeros((1, 16)), axis=0).astype(np.float32).reshape(-1)
+    got = apply("splat(T.cast(any_of(x[lanes(i * 16)] > T.float32(0)), 'int32'))", x, "int32")
+    np.testing.assert_array_equal(got, np.repeat([1, 0], [256, 16]))
 
 
 def test_rounded_takes_halves_to_even(apply):

@@ -19,7 +19,7 @@ from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import TARGETS
-from inferflux.codegen.targets.cpu import compile_steps
+from inferflux.codegen.targets.cpu import compile_steps, target_words
 from inferflux.codegen.weights import pack_weights, plan_weights
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
@@ -225,10 +225,10 @@ class Compiled:
 
 def compile_body(body: str, arrays: Mapping[str, Array], target: CpuTarget) -> Compiled:
     import tvm
-    from tvm.script import tirx
     from tvm.target import Target
 
-    function = tvm.script.from_source(_function_text(body, arrays), extra_vars={"T": tirx})
+    names = dict(target_words(target, MACHINE))
+    function = tvm.script.from_source(_function_text(body, arrays), extra_vars=names)
     module = tvm.IRModule({"phase": function})
     return Compiled(tvm.compile(module, target=Target(dict(target.machines[MACHINE]))))
 

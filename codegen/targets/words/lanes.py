@@ -17,6 +17,13 @@ class Lanes(Words):
     def largest(self, x: Expr) -> Expr:
         return self._call("llvm.vector.reduce.fmax", x, dtype="float32")
 
+    def smallest(self, x: Expr) -> Expr:
+        """The least of 16 integers."""
+        return self._call("llvm.vector.reduce.smin", x, dtype="int32")
+
+    def any_of(self, x: Expr) -> Expr:
+        return self._call("llvm.vector.reduce.or", x, dtype="bool")
+
     def sum_of(self, x: Expr) -> Expr:
         """Lane after lane: without leave to reassociate, the order is fixed."""
         return self._call("llvm.vector.reduce.fadd", self._t.float32(0), x, dtype="float32")

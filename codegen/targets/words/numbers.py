@@ -36,5 +36,34 @@ class Numbers(Words):
         value = (polynomial * r * r + r + self._float(1.0)) * scale
         return self._t.Select(x < self._float(-87.0), self._float(0.0), value)
 
+    def log(self, x: Expr) -> Expr:
+        """ln of one positive normal float.  x = 2**n (1 + r), sqrt(1/2) <= 1 + r < sqrt(2).
+
+        n ln 2 + Cephes' polynomial of r. Less the bits of sqrt(1/2), the exponent field is n.
+        """
+        float32, int32 = self._t.float32, self._t.int32
+        bits = self._t.reinterpret(x, dtype="int32")
+        power = self._t.shift_right(bits - int32(0x3F3504F3), int32(23))
+        mantissa = self._t.reinterpret(bits - self._t.shift_left(power, int32(23)), dtype="float32")
+        n, r = self._t.cast(power, "float32"), self._as_written(mantissa - float32(1))
+        polynomial = float32(7.0376836292e-2)
+        for coefficient in (
+            -1.1514610310e-1,
+            1.1676998740e-1,
+            -1.2420140846e-1,
+            1.4249322787e-1,
+            -1.6668057665e-1,
+            2.0000714765e-1,
+            -2.4999993993e-1,
+            3.3333331174e-1,
+        ):
+            polynomial = polynomial * r + float32(coefficient)
+        small = polynomial * r * r * r - n * float32(2.12194440e-4) - float32(0.5) * r * r
+        return self._as_written(small) + r + n * float32(0.693359375)
+
     def silu(self, x: Expr) -> Expr:
         return x / (self._float(1.0) + self.exp(self._float(0.0) - x))
+
+    def _as_written(self, x: Expr) -> Expr:
+        """x, by way of its bits: TVM's simplifier reorders sums as if floats were reals."""
+        return self._t.reinterpret(self._t.reinterpret(x, dtype="int32"), dtype="float32")
