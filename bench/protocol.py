@@ -1,34 +1,20 @@
-"""The measuring protocol, the same for every engine: fresh random tokens, greedy, medians.
-
-``prefill_N`` is one prompt of N tokens with one row of logits.  ``decode_xB`` is B distinct
-streams, each ``depth`` tokens deep; timed are only steps that give every stream a token.
-"""
+"""The measuring protocol on an engine of this process: fresh random tokens, greedy, timed steps."""
 
 from __future__ import annotations
 
-import math
 import random
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
+from inferflux.bench.errors import BenchFailed
+from inferflux.bench.measures import Decode, Measure, Prefill
 from inferflux.engine.messages import FinishReason, Request, SamplingParams, TokenOutput
-from inferflux.errors import InferFluxError
 
-PREFILL_REPEATS = 5
-DECODE_REPEATS = 3
 _MARGIN = 100  # token ids at both ends of a vocabulary are special; random prompts avoid them
 
 Clock = Callable[[], float]
-
-
-class BenchFailed(InferFluxError):
-    """The engine did not do the work that a figure would have claimed."""
-
-    code = "bench_failed"
 
 
 class SteppingEngine(Protocol):
@@ -41,29 +27,15 @@ class SteppingEngine(Protocol):
     def step(self) -> list[TokenOutput]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What to measure."""
-
-    prefill: tuple[int, ...] = (32, 128, 512)
-    streams: tuple[int, ...] = (1, 4, 8, 16, 32)
-    depth: int = 128
-    steps: int = 64
-
-    def max_tokens(self, streams: int, chunk_tokens: int) -> int:
-        """Tokens a stream may make: in the timed steps, and while others still prefill."""
-        prefill_share = max(1, chunk_tokens - streams)  # of a step in which the others decode
-        return self.steps + streams + math.ceil(streams * self.depth / prefill_share) + 2
-
-    def kv_tokens(self, chunk_tokens: int) -> int:
-        """Tokens of KV that the largest measure holds at once."""
-        decode = (b * (self.depth + self.max_tokens(b, chunk_tokens)) for b in self.streams)
-        return max((*decode, *(n + 1 for n in self.prefill)), default=1)
+def random_prompt(source: random.Random, vocab_size: int, num_tokens: int) -> list[int]:
+    """Token ids that are none of the special ones."""
+    margin = min(_MARGIN, vocab_size // 4)
+    return source.choices(range(margin, vocab_size - margin), k=num_tokens)
 
 
 @dataclass(slots=True)
 class Bench:
-    """Runs a workload on an engine."""
+    """Runs measures on an engine."""
 
     engine: SteppingEngine
     vocab_size: int
@@ -72,46 +44,41 @@ class Bench:
     _random: random.Random = field(default_factory=lambda: random.Random(0))
     _num_requests: int = 0
 
-    def measure(self, workload: Workload, on_key: Callable[[str], None]) -> dict[str, float]:
-        """Tokens per second by key; ``on_key`` hears what is being measured."""
-        speeds: dict[str, float] = {}
-        for n in workload.prefill:
-            on_key(f"prefill_{n}")
-            speeds[f"prefill_{n}"] = _median(partial(self.prefill, n), PREFILL_REPEATS)
-        for b in workload.streams:
-            on_key(f"decode_x{b}")
-            speeds[f"decode_x{b}"] = _median(partial(self.decode, b, workload), DECODE_REPEATS)
-        return speeds
+    def run(self, measure: Measure) -> float:
+        """Tokens per second of one run."""
+        match measure:
+            case Prefill(num_tokens):
+                return self._prefill(num_tokens)
+            case Decode():
+                return self._decode(measure)
 
-    def prefill(self, num_tokens: int) -> float:
-        """Tokens per second of one prompt, from its arrival to its first token."""
+    def _prefill(self, num_tokens: int) -> float:
+        """Of one prompt, from its arrival to its first token."""
         start = self.clock()
         request = self._add(num_tokens, max_tokens=1)
         self._step_until_started({request})
         return num_tokens / (self.clock() - start)
 
-    def decode(self, streams: int, workload: Workload) -> float:
-        """Tokens per second of all streams together, once every one of them decodes."""
-        max_tokens = workload.max_tokens(streams, self.chunk_tokens)
-        requests = {self._add(workload.depth, max_tokens) for _ in range(streams)}
+    def _decode(self, measure: Decode) -> float:
+        """Of all streams together, once every one of them decodes."""
+        max_tokens = measure.max_tokens(self.chunk_tokens)
+        requests = {self._add(measure.depth, max_tokens) for _ in range(measure.streams)}
         self._step_until_started(requests)
         start = self.clock()
-        made = [self.engine.step() for _ in range(workload.steps)]
+        made = [self.engine.step() for _ in range(measure.steps)]
         seconds = self.clock() - start
         for request in requests:
             self.engine.abort(request)
-        self.engine.step()  # pages of the aborted streams are back before the next measure
+        self.engine.step()  # pages of the aborted streams are back before the next run
         for outputs in made:
             _require_a_token_each(outputs, requests)
-        return workload.steps * streams / seconds
+        return measure.steps * measure.streams / seconds
 
     def _add(self, num_tokens: int, max_tokens: int) -> str:
         """Add a request of fresh random tokens, so that nothing can have been seen before."""
         self._num_requests += 1
         request_id = f"bench-{self._num_requests}"
-        margin = min(_MARGIN, self.vocab_size // 4)
-        tokens = range(margin, self.vocab_size - margin)
-        prompt = self._random.choices(tokens, k=num_tokens)
+        prompt = random_prompt(self._random, self.vocab_size, num_tokens)
         self.engine.add(Request(request_id, prompt, max_tokens, SamplingParams(temperature=0.0)))
         return request_id
 
@@ -123,11 +90,6 @@ class Bench:
                 _require_sound(output)
                 if output.tokens:
                     waiting.discard(output.request_id)
-
-
-def _median(measure: Callable[[], float], repeats: int) -> float:
-    measure()  # warm: pages touched, code mapped
-    return round(statistics.median(measure() for _ in range(repeats)), 1)
 
 
 def _require_a_token_each(outputs: Sequence[TokenOutput], requests: set[str]) -> None:

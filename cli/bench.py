@@ -1,80 +1,79 @@
-"""`inferflux bench`: tokens per second through the engine's own step loop."""
+"""`inferflux bench`: how fast a model is on this machine, and beside another engine."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inferflux.cli import bench_options as given
 from inferflux.cli.options import Model, Numerics, Threads
-from inferflux.cli.sizes import Counts, parse_counts
 
 if TYPE_CHECKING:
-    from inferflux.bench.result import BenchResult
+    from inferflux.bench.offline import Rivals
 
 
 def bench(
     model: Model,
-    json: Annotated[
-        Path | None, typer.Option(help="Write JSON to this file; `-` is stdout.", allow_dash=True)
-    ] = None,
+    json: given.Json = None,
     threads: Threads = None,
-    depth: Annotated[int, typer.Option(min=1, help="Tokens before the timed steps.")] = 128,
-    streams: Annotated[
-        Counts,
-        typer.Option(
-            parser=parse_counts,
-            metavar="B,…",
-            show_default="1,4,8,16,32",
-            help="Streams decoded at once.",
-        ),
-    ] = Counts((1, 4, 8, 16, 32)),
-    prefill: Annotated[
-        Counts,
-        typer.Option(
-            parser=parse_counts, metavar="N,…", show_default="32,128,512", help="Prompt lengths."
-        ),
-    ] = Counts((32, 128, 512)),
-    steps: Annotated[int, typer.Option(min=1, help="Decode steps that are timed.")] = 64,
     numerics: Numerics = "default",
+    target: Annotated[
+        str | None, typer.Option(help="Build and run for this target, else the best here.")
+    ] = None,
+    prefill: given.Prefill = given.DEFAULT_PREFILL,
+    streams: given.StreamList = given.DEFAULT_STREAMS,
+    depth: given.Depths = given.DEFAULT_DEPTHS,
+    steps: given.Steps = 64,
+    rounds: given.Rounds = 3,
+    kv_bytes: given.KVBudget = given.DEFAULT_KV_BUDGET,
+    against: given.Against = None,
+    peer_python: given.PeerPython = given.THIS_PYTHON,
 ) -> None:
-    """Measure a model: prefill and decode speed, medians over fresh random prompts."""
-    from inferflux.bench.measure import measure
-    from inferflux.bench.protocol import Workload
+    """Measure a model: medians over fresh random prompts, with their spread."""
+    from inferflux.bench.machine import usable_cores
+    from inferflux.bench.measures import Workload
+    from inferflux.bench.offline import Subject, run_offline
+    from inferflux.bench.results import collect
+    from inferflux.cli import bench_print
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
 
-    workload = Workload(tuple(prefill), tuple(streams), depth, steps)
+    workload = Workload(tuple(prefill), tuple(streams), tuple(depth), steps, rounds)
+    rivals = _rivals(model, against or (), peer_python)
     with build_progress() as report:
-        artifact = artifact_for(model, BuildOptions(numerics=numerics), report)
+        options = BuildOptions(targets=(target,) if target else (), numerics=numerics)
+        artifact = artifact_for(model, options, report)
+    subject = Subject.of(artifact, target, threads or usable_cores())
     with build_progress() as report:
-        result = measure(artifact, workload, threads, lambda key: report.stage(key, 0.0))
-    if json is None:
-        _print(result)
-    else:
-        _write(result, json)
+        offline = run_offline(subject, rivals, workload, kv_bytes, report.stage)
+    results = collect(subject, workload, offline, _command())
+    bench_print.write(results, json)
 
 
-def _print(result: BenchResult) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _rivals(model: str, names: Sequence[str], python: str) -> Rivals:
+    """Check what is to be compared with before the long work begins."""
+    from inferflux.bench.offline import Rivals
+    from inferflux.bench.peers import llama
+    from inferflux.cli import store
+    from inferflux.cli.build import Silent, is_artifact
+    from inferflux.errors import InvalidArgument
 
-    table = Table("measure", box=None, header_style="dim", pad_edge=False)
-    table.add_column("tok/s", justify="right")
-    table.add_column("ms/step", justify="right")
-    for row in result.rows():
-        table.add_row(*row)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(result.circumstances(), style="dim", soft_wrap=True)
+    artifacts = tuple(Path(name) for name in names if is_artifact(name))
+    unknown = [name for name in names if name != llama.NAME and not is_artifact(name)]
+    if unknown:
+        raise InvalidArgument(f"--against {unknown[0]}: name {llama.NAME} or a compiled .ifx")
+    if llama.NAME not in names:
+        return Rivals(artifacts=artifacts)
+    llama.require_binding(python)
+    file = Path(model) if is_artifact(model) else store.resolve(model, Silent())
+    return Rivals(file, python, artifacts)
 
 
-def _write(result: BenchResult, path: Path) -> None:
-    import orjson
-
-    text = orjson.dumps(result.to_json(), option=orjson.OPT_INDENT_2).decode()
-    if path == Path("-"):
-        typer.echo(text)
-    else:
-        path.write_text(text + "\n")
+def _command() -> str:
+    """What was typed, to be typed again."""
+    return shlex.join(["inferflux", *sys.argv[1:]])

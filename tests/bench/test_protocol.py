@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from inferflux.bench.protocol import DECODE_REPEATS, PREFILL_REPEATS, Bench, BenchFailed, Workload
+from inferflux.bench.errors import BenchFailed
+from inferflux.bench.measures import Decode, Prefill
+from inferflux.bench.protocol import Bench
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 
 CHUNK = 64
@@ -52,46 +54,49 @@ class CountingEngine:
         return TokenOutput(request_id, [7], finish_reason=FinishReason.LENGTH if finished else None)
 
 
-def measure(engine: CountingEngine, workload: Workload) -> dict[str, float]:
-    bench = Bench(engine, vocab_size=1000, chunk_tokens=CHUNK, clock=lambda: engine.now)
-    return bench.measure(workload, on_key=lambda key: None)
+def bench(engine: CountingEngine) -> Bench:
+    return Bench(engine, vocab_size=1000, chunk_tokens=CHUNK, clock=lambda: engine.now)
 
 
 def test_prefill_counts_prompt_tokens_until_the_first_token() -> None:
-    speeds = measure(CountingEngine(), Workload(prefill=(128,), streams=()))
-    assert speeds == {"prefill_128": 128 / (2 * STEP_SECONDS)}
+    assert bench(CountingEngine()).run(Prefill(128)) == 128 / (2 * STEP_SECONDS)
 
 
-def test_decode_counts_every_stream_and_no_prefill_step() -> None:
-    workload = Workload(prefill=(), streams=(1, 4), depth=100, steps=8)
-    assert measure(CountingEngine(), workload) == {
-        "decode_x1": 1 / STEP_SECONDS,
-        "decode_x4": 4 / STEP_SECONDS,
-    }
+@pytest.mark.parametrize("streams", [1, 4])
+def test_decode_counts_every_stream_and_no_prefill_step(streams: int) -> None:
+    measure = Decode(streams, depth=100, steps=8)
+    assert bench(CountingEngine()).run(measure) == streams / STEP_SECONDS
 
 
 def test_no_prompt_is_ever_seen_twice() -> None:
     engine = CountingEngine()
-    measure(engine, Workload(prefill=(32,), streams=(4,), depth=32, steps=4))
-    assert len(engine.prompts) == PREFILL_REPEATS + 1 + 4 * (DECODE_REPEATS + 1)
+    measuring = bench(engine)
+    for measure in (Prefill(32), Prefill(32), Decode(4, 32, 4), Decode(4, 32, 4)):
+        measuring.run(measure)
+    assert len(engine.prompts) == 2 + 8
     assert len(set(map(tuple, engine.prompts))) == len(engine.prompts)
 
 
-def test_a_step_that_leaves_a_stream_without_a_token_is_not_measured() -> None:
-    engine = CountingEngine(loses_a_stream=True)
-    with pytest.raises(BenchFailed, match="3 of 4 streams"):
-        measure(engine, Workload(prefill=(), streams=(4,), depth=16, steps=40))
-
-
-def test_nothing_stays_in_the_engine_after_a_measure() -> None:
+def test_prompts_hold_no_special_tokens() -> None:
     engine = CountingEngine()
-    measure(engine, Workload(prefill=(32,), streams=(4,), depth=16, steps=4))
+    bench(engine).run(Prefill(5000))
+    assert min(engine.prompts[0]) == 100
+    assert max(engine.prompts[0]) == 899
+
+
+def test_a_step_that_leaves_a_stream_without_a_token_is_not_measured() -> None:
+    with pytest.raises(BenchFailed, match="3 of 4 streams"):
+        bench(CountingEngine(loses_a_stream=True)).run(Decode(4, 16, 40))
+
+
+def test_nothing_stays_in_the_engine_after_a_run() -> None:
+    engine = CountingEngine()
+    bench(engine).run(Decode(4, 16, 4))
     assert engine.left == {}
 
 
-def test_kv_room_covers_what_streams_make_while_others_prefill() -> None:
-    engine = CountingEngine()
-    workload = Workload(prefill=(), streams=(16,), depth=100, steps=4)
-    measure(engine, workload)  # a stream that ran out would be missing from the timed steps
-    per_stream = workload.depth + workload.max_tokens(16, CHUNK)
-    assert workload.kv_tokens(CHUNK) == 16 * per_stream
+def test_a_stream_may_make_all_tokens_that_a_run_needs() -> None:
+    """One that ran out while others prefill would be missing from the timed steps."""
+    measure = Decode(16, depth=100, steps=4)
+    bench(CountingEngine()).run(measure)
+    assert measure.longest(CHUNK) == 100 + measure.max_tokens(CHUNK)

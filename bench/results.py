@@ -1,0 +1,106 @@
+"""The results file: all that a run of the bench found, and all that is needed to judge it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from inferflux.bench.machine import Machine, this_machine
+from inferflux.bench.measures import Workload
+from inferflux.bench.offline import LeftOut, OfflineRun, Subject
+from inferflux.bench.rounds import OfflineFigure
+from inferflux.errors import InferFluxError
+
+FORMAT: Final = 1
+
+
+class InvalidResults(InferFluxError):
+    """A file is not one of results that this version reads."""
+
+    code = "invalid_results"
+
+
+class MeasuredModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was run: the artifact's model, as it was compiled."""
+
+    name: str
+    artifact_bytes: int
+    artifact_digest: str
+    target: str
+    numerics: str
+
+
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How it was run."""
+
+    threads: int
+    steps: int  # timed in a run of decoding
+    rounds: int
+    chunk_tokens: int
+
+
+class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One run of `inferflux bench`.  The first side of each figure is ours."""
+
+    format: int
+    command: str
+    date: str  # UTC, ISO 8601
+    machine: Machine
+    versions: dict[str, dict[str, str]]  # by side
+    model: MeasuredModel
+    protocol: Protocol
+    offline: list[OfflineFigure] = []
+    left_out: list[LeftOut] = []
+
+    def speeds(self) -> dict[str, float]:
+        """Our medians by key, tok/s."""
+        return {
+            figure.key: next(iter(figure.sides.values())).speed.median for figure in self.offline
+        }
+
+
+def collect(subject: Subject, workload: Workload, offline: OfflineRun, command: str) -> Results:
+    """What was found, with the circumstances of now and here."""
+    return Results(
+        format=FORMAT,
+        command=command,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(),
+        versions=offline.versions,
+        model=MeasuredModel(
+            name=subject.artifact.model.facts.name,
+            artifact_bytes=subject.path.stat().st_size,
+            artifact_digest=subject.artifact.digest,
+            target=subject.target.name,
+            numerics=subject.target.numerics,
+        ),
+        protocol=Protocol(
+            threads=subject.threads,
+            steps=workload.steps,
+            rounds=workload.rounds,
+            chunk_tokens=subject.chunk_tokens,
+        ),
+        offline=offline.figures,
+        left_out=offline.left_out,
+    )
+
+
+def encode(results: Results) -> str:
+    """As JSON that people can read and compare."""
+    return msgspec.json.format(msgspec.json.encode(results), indent=2).decode() + "\n"
+
+
+def read(path: Path) -> Results:
+    """The results in a file.  Raises InvalidResults."""
+    try:
+        results = msgspec.json.decode(path.read_bytes(), type=Results)
+    except msgspec.MsgspecError as error:
+        raise InvalidResults(f"{path} holds no results of `inferflux bench`: {error}") from error
+    if results.format != FORMAT:
+        raise InvalidResults(
+            f"{path} is of format {results.format}, this version reads {FORMAT}: measure again"
+        )
+    return results

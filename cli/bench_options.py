@@ -1,0 +1,120 @@
+"""The options of `inferflux bench`, each explained once, in panels by what they belong to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inferflux.bench.measures import Streams
+from inferflux.cli.sizes import Counts, parse_counts, parse_size
+
+_OFFLINE = "Offline"
+_RIVALS = "Comparison"
+
+
+class StreamCounts(tuple[Streams, ...]):
+    """Numbers of streams as they are written: ``1,4,1@7936``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(
+            f"{streams.count}" if streams.depth is None else f"{streams.count}@{streams.depth}"
+            for streams in self
+        )
+
+
+def parse_streams(text: str | StreamCounts) -> StreamCounts:
+    """``"1,4,1@7936"``: 1 and 4 streams at every depth, and 1 at a depth of 7936."""
+    if isinstance(text, StreamCounts):
+        return text
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return StreamCounts(map(_parse_streams, parts))
+
+
+def _parse_streams(part: str) -> Streams:
+    count, at, depth = part.partition("@")
+    numbers = [count, depth] if at else [count]
+    if not all(number.isdecimal() and int(number) > 0 for number in numbers):
+        raise typer.BadParameter(f"{part!r} is no number of streams; write for example 4 or 4@2048")
+    return Streams(int(count), int(depth) if at else None)
+
+
+Json = Annotated[
+    Path | None,
+    typer.Option(help="Write the results to this file; `-` is stdout.", allow_dash=True),
+]
+Prefill = Annotated[
+    Counts,
+    typer.Option(
+        parser=parse_counts,
+        metavar="N,…",
+        show_default="32,128,512",
+        help="Prompt lengths.",
+        rich_help_panel=_OFFLINE,
+    ),
+]
+StreamList = Annotated[
+    StreamCounts,
+    typer.Option(
+        parser=parse_streams,
+        metavar="B,B@N,…",
+        show_default="1,4,8,16,32",
+        help="Streams decoded at once; B@N only at depth N.",
+        rich_help_panel=_OFFLINE,
+    ),
+]
+Depths = Annotated[
+    Counts,
+    typer.Option(
+        parser=parse_counts,
+        metavar="N,…",
+        show_default="128",
+        help="Tokens of each stream before the timed steps.",
+        rich_help_panel=_OFFLINE,
+    ),
+]
+Steps = Annotated[
+    int, typer.Option(min=1, help="Decode steps that are timed.", rich_help_panel=_OFFLINE)
+]
+Rounds = Annotated[
+    int,
+    typer.Option(min=1, help="Runs of every measure, after one warm.", rich_help_panel=_OFFLINE),
+]
+KVBudget = Annotated[
+    int,
+    typer.Option(
+        "--kv-bytes",
+        parser=parse_size,
+        metavar="SIZE",
+        show_default="2GB",
+        help="A measure whose KV pages take more is left out.",
+        rich_help_panel=_OFFLINE,
+    ),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="llama.cpp|FILE.ifx",
+        help="Measure this too, in turns with ours; repeatable.",
+        rich_help_panel=_RIVALS,
+    ),
+]
+PeerPython = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        show_default="this one",
+        help="The Python that has llama-cpp-python.",
+        rich_help_panel=_RIVALS,
+    ),
+]
+
+DEFAULT_PREFILL = Counts((32, 128, 512))
+DEFAULT_STREAMS = StreamCounts(map(Streams, (1, 4, 8, 16, 32)))
+DEFAULT_DEPTHS = Counts((128,))
+DEFAULT_KV_BUDGET = 2 << 30
+THIS_PYTHON = sys.executable
