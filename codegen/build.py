@@ -21,7 +21,7 @@ from inferflux.codegen.artifact.compiled import (
 )
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
-from inferflux.codegen.memory import MAX_WORKERS, MemoryPlan, plan_memory
+from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget, UnsupportedOnTarget
@@ -178,6 +178,8 @@ class _TargetBuild:
             scratch_i8=sizes["scratch_i8"],
             scratch_i32=sizes["scratch_i32"],
             sync=counters(max(step.num_phases for step in steps)),
+            row_padding=ROW_PADDING,
+            logits_stride=padded(self.config.vocab_size),
             max_step_tokens=MAX_STEP_TOKENS,
             max_workers=MAX_WORKERS,
         )

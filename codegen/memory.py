@@ -11,7 +11,7 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.kernels.storage import LANES, Array, FloatRows, Int8Rows, Operand, Pages
+from inferflux.kernels.storage import LANES, UNIT, Array, FloatRows, Int8Rows, Operand, Pages
 
 MAX_WORKERS = 64
 ROW_PADDING = 16  # rows past the last: a block of rows computes them and nobody reads them
@@ -54,7 +54,7 @@ class _Planner:
         for value in graph.inputs:
             self.memory.operands[value] = _input_operand(value)
         self._plan_nodes(graph.nodes, graph.outputs, keep=())
-        start, own = self.memory.sizes["scratch_f32"], _padded(self.vocab_size)
+        start, own = self.memory.sizes["scratch_f32"], padded(self.vocab_size)
         self.memory.worker_scratch = f"{start} + worker * {own}"
         self.memory.sizes["scratch_f32"] = start + MAX_WORKERS * own
         return self.memory
@@ -120,10 +120,10 @@ class _Planner:
                 corrections=self._take("scratch_i32", blocks),
             )
         elif width == self.vocab_size and value.type.shape[0] == "R":
-            self.memory.operands[value] = FloatRows(width, 0, _padded(width), "logits")
+            self.memory.operands[value] = FloatRows(width, 0, padded(width), "logits")
         else:
-            base = self._take("scratch_f32", _padded(width))
-            self.memory.operands[value] = FloatRows(width, base, _padded(width))
+            base = self._take("scratch_f32", padded(width))
+            self.memory.operands[value] = FloatRows(width, base, padded(width))
 
     def _take(self, buffer: str, per_row: int) -> int:
         elements = self._elements(per_row)
@@ -170,5 +170,6 @@ def _input_operand(value: Value) -> Operand:
     return Array(name)
 
 
-def _padded(width: int) -> int:
-    return -(-width // LANES) * LANES
+def padded(width: int) -> int:
+    """Floats from one row of ``width`` to the next: whole units, as products write them."""
+    return -(-width // UNIT) * UNIT

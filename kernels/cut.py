@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from inferflux.ir.graph import Node
 from inferflux.kernels.kernel import Schedule, StepShape
+from inferflux.kernels.storage import UNIT
 
 PIECES = 16  # of one row block: enough that two workers end together, few enough to claim cheaply
 PREFETCHES = (
@@ -32,8 +33,8 @@ def row_blocks_of(node: Node, row_block: int) -> str:
     return rows if row_block == 1 else f"T.truncdiv({rows} + {row_block - 1}, {row_block})"
 
 
-def grouped(units: int, name: str, shape: StepShape) -> Iterator[Schedule]:
-    """Units of output a piece, times how far a prefetch looks ahead; the default first.
+def grouped(units: int, shape: StepShape) -> Iterator[Schedule]:
+    """Units of 32 outputs a piece, times how far a prefetch looks ahead; the default first.
 
     The default makes PIECES of one row block. Large row blocks make pieces enough by themselves,
     and reread their weights from the cache: of them it is one unit.
@@ -41,7 +42,7 @@ def grouped(units: int, name: str, shape: StepShape) -> Iterator[Schedule]:
     default = max(1, units // PIECES) if shape.row_block < 8 else 1
     for prefetch in PREFETCHES:
         for size in dict.fromkeys((default, *_group_sizes(units))):
-            yield {"row_block": shape.row_block, name: size, "prefetch": prefetch}
+            yield {"row_block": shape.row_block, "units": size, "prefetch": prefetch}
 
 
 def _group_sizes(units: int) -> Iterator[int]:
@@ -54,9 +55,9 @@ def _group_sizes(units: int) -> Iterator[int]:
         size *= 2
 
 
-def grouped_pieces(node: Node, units: int, name: str, schedule: Schedule) -> str:
+def grouped_pieces(node: Node, units: int, schedule: Schedule) -> str:
     """Row blocks times groups of units; neighbouring pieces share the weights, not the rows."""
-    groups = -(-units // schedule[name])
+    groups = -(-units // schedule["units"])
     return f"{row_blocks_of(node, schedule['row_block'])} * {groups}"
 
 
@@ -67,6 +68,11 @@ def whole_rows(node: Node, shape: StepShape) -> Iterator[Schedule]:
 
 def row_pieces(node: Node, schedule: Schedule) -> str:
     return rows_of(node)
+
+
+def units_of(node: Node) -> int:
+    """Units that cover the columns of a node's first result."""
+    return -(-width_of(node) // UNIT)
 
 
 def width_of(node: Node) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LANES = 16  # values of a vector, rows of a panel, tokens of a page
+UNIT = 32  # outputs of a product that belong together: two panels, a block when quantised
 
 
 @dataclass(frozen=True, slots=True)
 class FloatRows:
-    """f32[rows, columns] in a float buffer, rows ``stride`` apart and padded with zeros."""
+    """f32[rows, columns] in a float buffer, rows ``stride`` apart: whole units, ended by zeros."""
 
     columns: int
     base: int
@@ -63,7 +64,10 @@ class Int8Rows:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """A weight [rows, columns] in panels of 16 rows, somewhere in the arena of weights."""
+    """A weight [rows, columns] in panels of 16 rows, somewhere in the arena of weights.
+
+    A last unit that is not full has panels all the same, of zeros.
+    """
 
     dtype: str
     rows: int
@@ -73,8 +77,18 @@ class Panels:
     block: int  # columns that are stored together
 
     @property
-    def panels(self) -> int:
-        return -(-self.rows // LANES)
+    def units(self) -> int:
+        return -(-self.rows // UNIT)
+
+    @property
+    def has_minimum(self) -> bool:
+        """Its weights are scale * q + minimum, not scale * q."""
+        return self.dtype == "q4_1"
+
+    @property
+    def is_offset(self) -> bool:
+        """Its integers are stored 128 too large, to be unsigned."""
+        return self.dtype == "q8_0"
 
     @property
     def blocks(self) -> int:

@@ -99,6 +99,8 @@ class CpuStep:
     scratch_i8: int
     scratch_i32: int
     sync: int
+    row_padding: int  # rows past a step's last that it may read and write
+    logits_stride: int  # floats from one row of logits to the next
     max_step_tokens: int  # the scratch is planned for steps of at most so many tokens
     max_workers: int  # and for so many workers
 

@@ -12,7 +12,6 @@ from inferflux.engine.messages import MAX_LOGPROBS
 from inferflux.engine.step import Array, StepInputs, StepOutputs
 
 ALIGNMENT = 64  # bytes: the compiled code is told so
-ROW_PADDING = 16  # a block of rows reads positions past the last token
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,7 @@ class StepBuffers:
 
     arrays: Mapping[str, Array]
     vocab_size: int
+    logits_stride: int
     num_groups: int
 
     def write(self, inputs: StepInputs) -> None:
@@ -57,8 +57,8 @@ class StepBuffers:
             self.arrays[name][:num_rows] = getattr(sampling, name)
 
     def _logits(self, num_rows: int) -> Array:
-        padded = _padded(self.vocab_size)
-        rows = self.arrays["logits"][: num_rows * padded].reshape(num_rows, padded)
+        shape = num_rows, self.logits_stride
+        rows = self.arrays["logits"][: num_rows * self.logits_stride].reshape(shape)
         return rows[:, : self.vocab_size].copy()
 
 
@@ -73,7 +73,7 @@ def allocate(
 ) -> StepBuffers:
     """Memory for steps of one compiled target; pages of it are not touched before they are used."""
     step = target.step
-    tokens = step.max_step_tokens + ROW_PADDING
+    tokens = step.max_step_tokens + step.row_padding
     table = max_sequences * -(-facts.context_length // PAGE_SIZE)
     arrays: dict[str, Array] = {
         "weights": weights,
@@ -83,7 +83,7 @@ def allocate(
         "sync": _zeros(step.sync, "int32"),
         **{name: _zeros(tokens, "int32") for name in ("tokens", "positions", "sequences")},
         **_rows(max_logit_rows),
-        "logits": _zeros((max_logit_rows + ROW_PADDING) * _padded(facts.vocab_size), "float32"),
+        "logits": _zeros((max_logit_rows + step.row_padding) * step.logits_stride, "float32"),
     }
     for group, (kept, pages) in enumerate(zip(target.kv_groups, num_pages, strict=True)):
         arrays[f"slots_{group}"] = _zeros(tokens, "int32")
@@ -91,7 +91,7 @@ def allocate(
         for stream in kept.streams:
             elements = pages * int(np.prod(stream.shape))
             arrays[f"{stream.name}_{group}"] = _zeros(elements, stream.dtype)
-    return StepBuffers(arrays, facts.vocab_size, len(num_pages))
+    return StepBuffers(arrays, facts.vocab_size, step.logits_stride, len(num_pages))
 
 
 def _rows(rows: int) -> dict[str, Array]:
@@ -112,8 +112,3 @@ def _zeros(size: int, dtype: str) -> Array:
     raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes].view(dtype)
-
-
-def _padded(vocab_size: int) -> int:
-    """Columns of a row of logits: whole panels of 16."""
-    return -(-vocab_size // 16) * 16

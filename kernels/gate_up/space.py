@@ -6,22 +6,16 @@ from collections.abc import Iterator
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Node
-from inferflux.kernels.cut import grouped, grouped_pieces, width_of
+from inferflux.kernels.cut import grouped, grouped_pieces, units_of
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape, no_parameters
-
-UNIT = 32  # outputs: one block of quantised activations
 
 
 def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    return grouped(_units(node), "units", shape)
+    return grouped(units_of(node), shape)
 
 
 def unit_pieces(node: Node, schedule: Schedule) -> str:
-    return grouped_pieces(node, _units(node), "units", schedule)
-
-
-def _units(node: Node) -> int:
-    return -(-width_of(node) // UNIT)
+    return grouped_pieces(node, units_of(node), schedule)
 
 
 KERNELS = tuple(

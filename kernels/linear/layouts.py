@@ -4,7 +4,7 @@
 q8_0 it is 32 columns: bytes [group of 4 columns, 16 rows, 4 columns], which is what a 4-way integer
 dot product reads, then 16 f16 scales, and for q4_1 16 f16 minima. The nibbles of q4_1 hold columns
 0..15 low and 16..31 high. The int8 of q8_0 become unsigned by adding 128. Rows are padded with
-zeros to a full panel.
+zeros to a full unit of two panels.
 
 ``panel16.pairs``: the same for query and key projections, the rows of each head reordered so that
 32 rows hold the first elements of 16 rotary pairs, then their partners: RoPE rotates two vectors
@@ -17,7 +17,7 @@ import numpy as np
 
 from inferflux.ir.graph import Array
 from inferflux.ir.types import DType
-from inferflux.kernels.storage import LANES
+from inferflux.kernels.storage import LANES, UNIT
 
 BLOCK_BYTES = {"f32": 64, "f16": 32, "q4_1": 320, "q8_0": 544}
 BLOCK_COLUMNS = {"f32": 1, "f16": 1, "q4_1": 32, "q8_0": 32}
@@ -25,7 +25,7 @@ BLOCK_COLUMNS = {"f32": 1, "f16": 1, "q4_1": 32, "q8_0": 32}
 
 def packed_bytes(dtype: DType, rows: int, columns: int) -> int:
     """Bytes of one weight [rows, columns] as panels."""
-    panels = -(-rows // LANES)
+    panels = -(-rows // UNIT) * UNIT // LANES
     return panels * (columns // BLOCK_COLUMNS[dtype.name]) * BLOCK_BYTES[dtype.name]
 
 
@@ -38,7 +38,7 @@ def pack_panels(raw: Array, dtype: DType, rows: int, columns: int, order: Array 
     matrix = raw.reshape(rows, -1)
     if order is not None:
         matrix = matrix[order]
-    padding = -rows % LANES
+    padding = -rows % UNIT
     if padding:
         matrix = np.concatenate([matrix, np.zeros((padding, matrix.shape[1]), np.uint8)])
     return _PACK[dtype.name](matrix, columns).reshape(-1)

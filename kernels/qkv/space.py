@@ -8,17 +8,15 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Node
 from inferflux.kernels.cut import grouped, grouped_pieces
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape
-from inferflux.kernels.storage import Operand, Panels
-
-UNIT = 32  # outputs: 16 rotary pairs
+from inferflux.kernels.storage import UNIT, Operand, Panels
 
 
 def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    return grouped(_units(node), "units", shape)
+    return grouped(_units(node), shape)
 
 
 def unit_pieces(node: Node, schedule: Schedule) -> str:
-    return grouped_pieces(node, _units(node), "units", schedule)
+    return grouped_pieces(node, _units(node), schedule)
 
 
 def unit_counts(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:

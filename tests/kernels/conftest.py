@@ -14,7 +14,7 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inferflux.codegen.artifact.machine import machine_features
-from inferflux.codegen.memory import MemoryPlan, plan_memory
+from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
@@ -36,7 +36,7 @@ RunPiece = Callable[..., None]
 
 MACHINE = platform.machine()
 MAX_TOKENS = 32
-SPARE_ROWS = 16  # past the last: a block of rows reads and writes them
+SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
 # What a kernel may differ from NumPy by, of the largest value: the order of sums, fused multiply-
 # adds, and for a page the rounding of its elements.
 TOLERANCE = {"f32": 4e-6, "f16": 2**-11, "i8x32": 1 / 127}
@@ -173,7 +173,7 @@ class SmallStep:
         if name == "logits":
             rows = dims.get("R", 0) + SPARE_ROWS
             width = max((v.type.shape[-1] for v in self.graph.outputs), default=0)
-            return np.full(rows * _padded(int(width)), np.nan, np.float32)
+            return np.full(rows * padded(int(width)), np.nan, np.float32)
         given = {value.hint.replace(".", "_"): value for value in self.graph.inputs}
         if name in given:
             return _argument(given[name], inputs[given[name].hint])
@@ -274,7 +274,7 @@ def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:
     for value in graph.inputs:
         width = value.type.shape[-1]
         if value.type.dtype == F32 and len(value.type.shape) == 2 and isinstance(width, int):
-            rows[ArrayOperand(value.hint)] = FloatRows(width, 0, _padded(width), value.hint)
+            rows[ArrayOperand(value.hint)] = FloatRows(width, 0, padded(width), value.hint)
     for value, operand in memory.operands.items():
         memory.operands[value] = rows.get(operand, operand)
 
@@ -282,7 +282,7 @@ def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:
 def _argument(value: Value, given: Array) -> Array:
     match value.type.shape:
         case (_, int() as width) if value.type.dtype == F32:
-            rows = np.full((len(given) + SPARE_ROWS, _padded(width)), np.nan, np.float32)
+            rows = np.full((len(given) + SPARE_ROWS, padded(width)), np.nan, np.float32)
             rows[: len(given)] = 0
             rows[: len(given), :width] = given
             return rows
@@ -294,10 +294,6 @@ def _argument(value: Value, given: Array) -> Array:
 
 def _at(buffer: Array, start: int, shape: tuple[int, ...]) -> Array:
     return buffer[start : start + int(np.prod(shape))].reshape(shape).copy()
-
-
-def _padded(width: int) -> int:
-    return -(-width // 16) * 16
 
 
 def _assert_close(got: Any, expected: Any) -> None:

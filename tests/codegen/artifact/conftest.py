@@ -38,6 +38,8 @@ def compiled_target(name: str, weights: str, *features: str) -> CompiledTarget:
         scratch_f32=4096,
         scratch_i8=512,
         scratch_i32=64,
+        row_padding=16,
+        logits_stride=64,
         sync=32,
         max_step_tokens=64,
         max_workers=8,
