@@ -35,7 +35,7 @@ from inferflux.ir.graph import Graph
 from inferflux.kernels.kernel import StepShape
 
 MAX_STEP_TOKENS = 512
-LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2")
+LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "pool.j2", "pool.ll.j2")
 WORDS = "inferflux.codegen.targets.words"
 
 Progress = Callable[[str, float], None]

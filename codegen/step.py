@@ -1,4 +1,4 @@
-"""The text of a compiled step: phases in one launch, layers a loop, pieces claimed by workers."""
+"""The text of a compiled step: phases in one function, layers a loop, pieces claimed by workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferflux.kernels.cut import row_blocks_of
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Operand, Pages
 
-SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")
+SCALARS = ("num_tokens", "num_rows", "max_pages", "worker")
 _DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16"}
 
 

@@ -85,12 +85,14 @@ class CpuStep:
     """How a CPU runtime calls the compiled step: names of arguments in order, sizes of scratch.
 
     Buffers are one-dimensional.  Vocabulary of ``arguments``:
-      weights u8 · scratch_f32, scratch_i8, scratch_i32 · sync i32 (zeroed before each step)
+      weights u8 · scratch_f32, scratch_i8, scratch_i32 · sync i32 (of this step alone, zeroed)
       tokens, positions, sequences i32 (T) · rows i32 (R)
       slots.G i32 (T), pages.G i32 (B * M), STREAM.G (the pool's pages) per KV group G
       temperature, top_p, min_p f32 (R) · top_k, forced, num_logprobs i32 (R) · seeds i32 (2R)
       out_tokens i32 (R), out_logprobs f32 (R), top_tokens i32, top_logprobs f32 (20R)
-      logits f32 (R * V) · scalars num_tokens, num_rows, max_pages, num_workers i32
+      logits f32 (R * V) · scalars num_tokens, num_rows, max_pages, worker i32
+    Every worker of a step calls its function; each object also exports what a pool of threads
+    does that with (pool.ll.j2).
     """
 
     arguments: tuple[str, ...]

@@ -16,7 +16,8 @@ from inferflux.codegen.templates import render
 from inferflux.errors import MissingPackages
 
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
-SPINS = 4000  # looks before a waiting worker gives its core away: about 100 us
+# What a step's object exports beside the step, for the threads that run it: pool.ll.j2.
+POOL = {"lead": ("board",), "help": ("board", "helper"), "end": ("board", "helpers")}
 
 
 def compile_steps(
@@ -49,14 +50,21 @@ def _require_tvm() -> None:
 
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     """The names that a step's text is evaluated with."""
-    sync = render("sync.ll.j2", {"spins": SPINS, "pause": PAUSE[machine]})
-    return {**words(target), "SYNC": sync}
+    pause = {"pause": PAUSE[machine]}
+    texts = {"SYNC": render("sync.ll.j2", pause), "POOL": render("pool.ll.j2", pause)}
+    return {**words(target), **texts}
 
 
 def _parse(step: StepText, names: Mapping[str, Any]) -> Any:
     import tvm
 
-    return tvm.IRModule({step.symbol: tvm.script.from_source(step.text, extra_vars=dict(names))})
+    texts = {step.symbol: step.text} | {
+        name: render("pool.j2", {"name": name, "arguments": arguments})
+        for name, arguments in POOL.items()
+    }
+    return tvm.IRModule(
+        {name: tvm.script.from_source(text, extra_vars=dict(names)) for name, text in texts.items()}
+    )
 
 
 def _object(module: Any, facts: Mapping[str, object]) -> bytes:

@@ -9,14 +9,13 @@ import numpy as np
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE, Bytes, CompiledTarget, ModelFacts
 from inferflux.engine.messages import MAX_LOGPROBS
+from inferflux.engine.runtime.memory import zeros
 from inferflux.engine.step import Array, StepInputs, StepOutputs
-
-ALIGNMENT = 64  # bytes: the compiled code is told so
 
 
 @dataclass(frozen=True, slots=True)
 class StepBuffers:
-    """Every buffer argument by name (``CpuStep.arguments``).  Built once, used by every step."""
+    """Every buffer argument by name, but for ``sync``.  Built once, used by every step."""
 
     arrays: Mapping[str, Array]
     vocab_size: int
@@ -26,7 +25,6 @@ class StepBuffers:
     def write(self, inputs: StepInputs) -> None:
         """Put a step's inputs where the compiled code looks for them."""
         arrays, num_tokens = self.arrays, len(inputs.tokens)
-        arrays["sync"].fill(0)
         arrays["tokens"][:num_tokens] = inputs.tokens
         arrays["positions"][:num_tokens] = inputs.positions
         lengths = np.diff(inputs.sequence_starts)
@@ -77,20 +75,19 @@ def allocate(
     table = max_sequences * -(-facts.context_length // PAGE_SIZE)
     arrays: dict[str, Array] = {
         "weights": weights,
-        "scratch_f32": _zeros(step.scratch_f32, "float32"),
-        "scratch_i8": _zeros(step.scratch_i8, "int8"),
-        "scratch_i32": _zeros(step.scratch_i32, "int32"),
-        "sync": _zeros(step.sync, "int32"),
-        **{name: _zeros(tokens, "int32") for name in ("tokens", "positions", "sequences")},
+        "scratch_f32": zeros(step.scratch_f32, "float32"),
+        "scratch_i8": zeros(step.scratch_i8, "int8"),
+        "scratch_i32": zeros(step.scratch_i32, "int32"),
+        **{name: zeros(tokens, "int32") for name in ("tokens", "positions", "sequences")},
         **_rows(max_logit_rows),
-        "logits": _zeros((max_logit_rows + step.row_padding) * step.logits_stride, "float32"),
+        "logits": zeros((max_logit_rows + step.row_padding) * step.logits_stride, "float32"),
     }
     for group, (kept, pages) in enumerate(zip(target.kv_groups, num_pages, strict=True)):
-        arrays[f"slots_{group}"] = _zeros(tokens, "int32")
-        arrays[f"pages_{group}"] = _zeros(table, "int32")
+        arrays[f"slots_{group}"] = zeros(tokens, "int32")
+        arrays[f"pages_{group}"] = zeros(table, "int32")
         for stream in kept.streams:
             elements = pages * int(np.prod(stream.shape))
-            arrays[f"{stream.name}_{group}"] = _zeros(elements, stream.dtype)
+            arrays[f"{stream.name}_{group}"] = zeros(elements, stream.dtype)
     return StepBuffers(arrays, facts.vocab_size, step.logits_stride, len(num_pages))
 
 
@@ -99,16 +96,9 @@ def _rows(rows: int) -> dict[str, Array]:
     floats = ("temperature", "top_p", "min_p", "out_logprobs")
     integers = ("rows", "top_k", "forced", "num_logprobs", "out_tokens")
     return {
-        **{name: _zeros(rows, "float32") for name in floats},
-        **{name: _zeros(rows, "int32") for name in integers},
-        "seeds": _zeros(2 * rows, "int32"),
-        "top_tokens": _zeros(rows * MAX_LOGPROBS, "int32"),
-        "top_logprobs": _zeros(rows * MAX_LOGPROBS, "float32"),
+        **{name: zeros(rows, "float32") for name in floats},
+        **{name: zeros(rows, "int32") for name in integers},
+        "seeds": zeros(2 * rows, "int32"),
+        "top_tokens": zeros(rows * MAX_LOGPROBS, "int32"),
+        "top_logprobs": zeros(rows * MAX_LOGPROBS, "float32"),
     }
-
-
-def _zeros(size: int, dtype: str) -> Array:
-    nbytes = size * np.dtype(dtype).itemsize
-    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes].view(dtype)

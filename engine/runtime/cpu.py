@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from inferflux.codegen.artifact import Artifact, machine_features
 from inferflux.codegen.artifact.compiled import CompiledTarget, KVGroup
+from inferflux.engine.runtime.arguments import StepArguments
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
-from inferflux.engine.step import Array, StepInputs, StepOutputs
+from inferflux.engine.runtime.pool import WorkerPool
+from inferflux.engine.step import StepInputs, StepOutputs
 from inferflux.errors import MissingPackages
 
 _RUNTIME_LIBRARY = "tvm/lib/libtvm_runtime.so"
-SCALARS = ("num_tokens", "num_rows", "max_pages", "num_workers")  # the step's last arguments
+_OF_RUNTIME = b"__TVMBackend"  # how its functions are called in object code
 
 
 class CpuRunner:
@@ -46,14 +45,13 @@ class CpuRunner:
             max_sequences=max_sequences,
             max_logit_rows=max_logit_rows,
         )
-        _size_pool(self._num_workers)
+        modules = tuple(_load_module(code) for code in _objects_for(target))
         self._steps = tuple(
-            (variant.max_tokens, _load_module(code)[variant.symbol])
-            for variant, code in zip(target.step.variants, _objects_for(target), strict=True)
+            (variant.max_tokens, module[variant.symbol])
+            for variant, module in zip(target.step.variants, modules, strict=True)
         )
-        names = target.step.arguments
-        assert names[-len(SCALARS) :] == SCALARS, f"the step takes {names[-len(SCALARS) :]} last"
-        self._tensors = [_tensor(self._buffers.arrays[name]) for name in names[: -len(SCALARS)]]
+        arguments = StepArguments(target.step, self._buffers.arrays, self._num_workers)
+        self._pool = WorkerPool(modules, arguments, self._num_workers)
 
     @property
     def kv_groups(self) -> tuple[KVGroup, ...]:
@@ -79,28 +77,13 @@ class CpuRunner:
         self._buffers.write(inputs)
         step = next(step for limit, step in self._steps if num_tokens <= limit)
         max_pages = inputs.page_tables[0].shape[1]
-        step(*self._tensors, num_tokens, num_rows, max_pages, self._num_workers)
+        self._pool.run(step, (num_tokens, num_rows, max_pages), self._num_workers)
         return self._buffers.read(num_rows, inputs.wants_logits)
 
 
 def _objects_for(target: CompiledTarget) -> tuple[bytes, ...]:
     here = machine_features()
     return next(codes for machine, codes in target.objects.items() if machine in here)
-
-
-def _tensor(array: Array) -> Any:
-    import tvm_ffi
-
-    return tvm_ffi.from_dlpack(array if array.flags.writeable else _unguarded(array))
-
-
-def _unguarded(array: Array) -> Array:
-    """The same read-only memory without NumPy's mark, which DLPack cannot pass on.
-
-    The compiled step only reads weights; their pages are mapped read-only all the same.
-    """
-    address = (ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data)
-    return np.ctypeslib.as_array(address)
 
 
 @contextlib.contextmanager
@@ -116,24 +99,15 @@ def _torch_hidden() -> Iterator[None]:
         del sys.modules["torch"]
 
 
-def _size_pool(num_workers: int) -> None:
-    """Tell TVM's thread pool, which reads this when it starts, with the process's first launch.
-
-    Left alone it takes half of the processors for hyperthreads, and binds its threads: a bound one
-    waits for its core even where another is free.
-    """
-    os.environ["TVM_NUM_THREADS"] = str(num_workers)
-    os.environ["TVM_BIND_THREADS"] = "0"
-
-
 def _load_module(code: bytes) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
     try:
         with _torch_hidden():
             import tvm_ffi_orcjit
-        runtime = importlib.metadata.distribution("apache-tvm").locate_file(_RUNTIME_LIBRARY)
+        if _OF_RUNTIME in code:  # a kernel with a buffer that is too large for the stack
+            runtime = importlib.metadata.distribution("apache-tvm").locate_file(_RUNTIME_LIBRARY)
+            ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)  # never imported: that takes 0.7 s
     except ImportError as error:  # a distribution that is not there is one, too
         raise MissingPackages("running on a CPU", str(error.name), "cpu") from error
-    ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)  # found, never imported: that takes 0.7 s
     module: Mapping[str, Any] = tvm_ffi_orcjit.default_session().load_module(code)
     return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -24,10 +23,3 @@ def test_torch_cannot_be_imported_only_while_it_is_hidden(monkeypatch: pytest.Mo
     with cpu._torch_hidden(), pytest.raises(ImportError):
         __import__("torch")
     assert "torch" not in sys.modules
-
-
-def test_the_pool_gets_a_thread_for_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TVM_NUM_THREADS", "7")
-    monkeypatch.setenv("TVM_BIND_THREADS", "1")
-    cpu._size_pool(3)
-    assert (os.environ["TVM_NUM_THREADS"], os.environ["TVM_BIND_THREADS"]) == ("3", "0")

@@ -142,14 +142,14 @@ class SmallStep:
         """The graph's outputs by NumPy."""
         return interpret(self.graph, inputs, self.tensors)
 
-    def __call__(self, inputs: Mapping[str, Array], num_workers: int = 2) -> tuple[Any, ...]:
-        """The graph's outputs by the compiled step."""
+    def __call__(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
+        """The graph's outputs by the compiled step, on one worker."""
         dims = self._dims(inputs)
         buffers = {
             name: _aligned(self._contents(name, dtype, inputs, dims))
             for name, dtype in step_buffers(self.graph).items()
         }
-        scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), num_workers)
+        scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), 0)
         import tvm_ffi
 
         self._function(*(tvm_ffi.from_dlpack(buffer) for buffer in buffers.values()), *scalars)

@@ -1,0 +1,223 @@
+"""Threads share a step's pieces, wait for none of each other, and end with their pool."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inferflux.codegen.artifact.compiled import CpuStep
+from inferflux.codegen.step import StepText, counters
+from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets.cpu import compile_steps
+from inferflux.codegen.templates import render
+from inferflux.engine.runtime import cpu
+from inferflux.engine.runtime.arguments import SCALARS, StepArguments
+from inferflux.engine.runtime.memory import zeros
+from inferflux.engine.runtime.pool import WorkerPool
+
+PIECES, PHASES = 37, 3
+PATIENCE = 20.0  # seconds until a test that waits for a thread has failed
+STEP = """
+@T.prim_func(s_tir=True)
+def step(sync_handle: T.handle, done_handle: T.handle, {scalars}):
+    T.func_attr({{"global_symbol": "step", "tirx.noalias": True}})
+    sync = T.match_buffer(sync_handle, ({num_counters},), "int32")
+    done = T.match_buffer(done_handle, ({num_done},), "int32")
+    with T.attr(0, "pragma_import_llvm", SYNC):
+        claimed = T.alloc_buffer((1,), "int32")
+{phases}
+"""
+
+
+@pytest.fixture(scope="session")
+def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An object with the functions of a pool, and a step that counts how often a piece is done."""
+    phases = [
+        render(
+            "phase.j2",
+            {
+                "title": f"phase {index}",
+                "number": index,
+                "index": index,
+                "pieces": "num_tokens",
+                "body": f"done[{index * PIECES} + piece] = done[{index * PIECES} + piece] + 1",
+            },
+        )
+        for index in range(PHASES)
+    ]
+    text = STEP.format(
+        scalars=", ".join(f"{name}: T.int32" for name in SCALARS),
+        num_counters=counters(PHASES),
+        num_done=PHASES * PIECES,
+        phases="\n".join(" " * 8 + line for phase in phases for line in phase.splitlines()),
+    )
+    machine, facts = platform.machine(), TARGETS["cpu:portable"]
+    target = replace(facts, machines={machine: facts.machines[machine]})
+    step = StepText("step", 1, text, PHASES)
+    path = tmp_path_factory.mktemp("pool") / "step.o"
+    path.write_bytes(compile_steps(target, [step], lambda stage, done: None)[machine][0])
+    return path
+
+
+@pytest.fixture(scope="session")
+def module(pool_code: Path) -> Any:
+    return cpu._load_module(pool_code.read_bytes())
+
+
+@pytest.fixture
+def done() -> Any:
+    """How often each piece was done."""
+    return zeros(PHASES * PIECES, "int32")
+
+
+@pytest.fixture
+def make_pool(module: Any, done: Any) -> Callable[[int], WorkerPool]:
+    def make(num_workers: int) -> WorkerPool:
+        step = CpuStep(
+            arguments=("sync", "done", *SCALARS),
+            variants=(),
+            scratch_f32=0,
+            scratch_i8=0,
+            scratch_i32=0,
+            sync=counters(PHASES),
+            row_padding=0,
+            logits_stride=0,
+            max_step_tokens=1,
+            max_workers=num_workers,
+        )
+        return WorkerPool([module], StepArguments(step, {"done": done}, num_workers), num_workers)
+
+    return make
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+def test_every_piece_of_every_step_is_done_once(make_pool, module, done, num_workers):
+    pool = make_pool(num_workers)
+    for _ in range(500):
+        pool.run(module["step"], (PIECES, 0, 0), num_workers)
+    np.testing.assert_array_equal(done, 500)
+
+
+def test_no_step_waits_for_a_helper_that_lost_its_core(make_pool):
+    """It finds its own scalars and counters when it is back, however many steps later."""
+    pool, step, lost = make_pool(2), RecordedStep(), threading.Event()
+    step.helper_waits_for = lost
+    pool.run(step.function, (1, 0, 0), 2)
+    (late,) = step.helped
+    for number in range(2, 6):
+        pool.run(step.function, (number, 0, 0), 2)
+        assert late.address != step.led[-1].address, "the region of a helper was given away"
+    assert [call.num_tokens for call in step.led] == [1, 2, 3, 4, 5]
+    assert len(step.helped) == 1
+    assert not late.sync.any(), "counters changed under a helper"
+    lost.set()
+    pool.run(step.function, (6, 0, 0), 2)
+    assert [call.num_tokens for call in step.helped] == [1, 6]
+
+
+def test_only_those_who_are_invited_take_part(make_pool):
+    pool, step = make_pool(3), RecordedStep()
+    step.leader_waits = False
+    for _ in range(50):
+        pool.run(step.function, (1, 0, 0), 1)
+    assert not step.helped
+    step.leader_waits = True
+    pool.run(step.function, (1, 0, 0), 2)
+    assert [call.worker for call in step.helped] == [1]
+
+
+def test_a_helper_without_work_sleeps_until_there_is_some(make_pool):
+    pool, step = make_pool(2), RecordedStep()
+    for number in range(1, 4):
+        wait_until(lambda: pool._helpers["asleep"].all())
+        pool.run(step.function, (number, 0, 0), 2)
+    assert [call.num_tokens for call in step.helped] == [1, 2, 3]
+
+
+def test_threads_end_with_their_pool(make_pool, module):
+    before = threading.active_count()
+    first, second = make_pool(3), make_pool(2)
+    assert threading.active_count() == before + 3
+    second.run(module["step"], (PIECES, 0, 0), 2)
+    first.run(module["step"], (PIECES, 0, 0), 3)
+    del first, second
+    gc.collect()
+    assert threading.active_count() == before
+
+
+def test_a_step_that_fails_says_so(make_pool):
+    import tvm_ffi
+
+    def fails(*_: object) -> None:
+        raise ValueError
+
+    pool = make_pool(2)
+    with pytest.raises(RuntimeError, match="the step"):
+        pool.run(tvm_ffi.convert(fails), (1, 0, 0), 1)
+
+
+def test_a_process_with_threads_in_compiled_code_ends_by_itself(pool_code: Path):
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+import test_pool
+module = test_pool.cpu._load_module(Path({str(pool_code)!r}).read_bytes())
+make = test_pool.make_pool.__wrapped__(module, test_pool.done.__wrapped__())
+pools = [make(3), make(2)]
+for pool in pools:
+    pool.run(module["step"], (test_pool.PIECES, 0, 0), 2)
+"""
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=PATIENCE)
+
+
+class Call:
+    """One worker's call of a step."""
+
+    def __init__(self, sync: Any, num_tokens: int, worker: int) -> None:
+        self.sync = np.from_dlpack(sync)
+        self.address = self.sync.ctypes.data
+        self.num_tokens, self.worker = num_tokens, worker
+
+
+class RecordedStep:
+    """A step of one piece, in Python: worker 0 does it once the first helper has come."""
+
+    def __init__(self) -> None:
+        import tvm_ffi
+
+        self.led: list[Call] = []
+        self.helped: list[Call] = []
+        self.helper_waits_for: threading.Event | None = None
+        self.leader_waits = True
+        self.function = tvm_ffi.convert(self._run)
+
+    def _run(self, sync: Any, _done: Any, num_tokens: int, _r: int, _m: int, worker: int) -> None:
+        call = Call(sync, num_tokens, worker)
+        if worker:
+            self.helped.append(call)
+            if self.helper_waits_for is not None:
+                self.helper_waits_for.wait(PATIENCE)
+            return
+        self.led.append(call)
+        busy = self.helper_waits_for is not None and not self.helper_waits_for.is_set()
+        if self.leader_waits and not (busy and len(self.led) > 1):
+            wait_until(lambda: len(self.helped) and self.helped[-1].num_tokens == num_tokens)
+
+
+def wait_until(is_true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not is_true():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0)
