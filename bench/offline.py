@@ -73,9 +73,10 @@ class Subject:
 class Rivals:
     """What else is measured beside the subject."""
 
-    llama_model: Path | None = None  # the model file for llama.cpp
-    llama_python: str = sys.executable
     artifacts: tuple[Path, ...] = ()
+    model_file: Path | None = None  # for llama.cpp
+    llama_python: str | None = None  # the Python that has its binding; None: not measured
+    llama_server: Path | None = None  # its server, for start-up
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,8 +142,9 @@ def _starting(
             raise InvalidArgument(f"{path}: give it another name, {OURS} is that of our own side")
         other = Subject.of(path, None, subject.threads)
         yield our_side(path.stem, other.engine(measures))
-    if rivals.llama_model is not None:
-        yield llama_side(rivals.llama_python, rivals.llama_model, subject.threads)
+    if rivals.llama_python is not None:
+        assert rivals.model_file is not None, "checked where the options are read"
+        yield llama_side(rivals.llama_python, rivals.model_file, subject.threads)
 
 
 def our_side(name: str, config: EngineConfig) -> WorkerSide:

@@ -12,6 +12,8 @@ from inferflux.bench.machine import Machine, this_machine
 from inferflux.bench.measures import Workload
 from inferflux.bench.offline import LeftOut, OfflineRun, Subject
 from inferflux.bench.rounds import OfflineFigure
+from inferflux.bench.serving.run import ServingResults
+from inferflux.bench.startup import StartupFigure
 from inferflux.errors import InferFluxError
 
 FORMAT: Final = 1
@@ -54,6 +56,8 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     protocol: Protocol
     offline: list[OfflineFigure] = []
     left_out: list[LeftOut] = []
+    serving: ServingResults | None = None
+    startup: StartupFigure | None = None
 
     def speeds(self) -> dict[str, float]:
         """Our medians by key, tok/s."""

@@ -33,45 +33,89 @@ def bench(
     kv_bytes: given.KVBudget = given.DEFAULT_KV_BUDGET,
     against: given.Against = None,
     peer_python: given.PeerPython = given.THIS_PYTHON,
+    llama_server: given.LlamaServer = None,
+    serving: given.Serving = False,
+    startup: given.Startup = False,
+    url: given.Url = None,
+    at_once: given.AtOnce = given.DEFAULT_AT_ONCE,
+    clients: given.Clients = given.DEFAULT_CLIENTS,
+    rates: given.RateList = given.DEFAULT_RATES,
+    requests: given.Requests = 64,
+    prompt_tokens: given.PromptTokens = 128,
+    output_tokens: given.OutputTokens = 64,
+    slo_ttft: given.SloTtft = 1.0,
+    slo_tpot: given.SloTpot = 0.05,
 ) -> None:
     """Measure a model: medians over fresh random prompts, with their spread."""
     from inferflux.bench.machine import usable_cores
-    from inferflux.bench.measures import Workload
-    from inferflux.bench.offline import Subject, run_offline
-    from inferflux.bench.results import collect
+    from inferflux.bench.measures import Decode, Workload
+    from inferflux.bench.offline import Subject
+    from inferflux.bench.run import Plan, run
+    from inferflux.bench.serving.run import ServingWorkload
+    from inferflux.bench.serving.summary import Slo
     from inferflux.cli import bench_print
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
 
-    workload = Workload(tuple(prefill), tuple(streams), tuple(depth), steps, rounds)
-    rivals = _rivals(model, against or (), peer_python)
+    plan = Plan(
+        offline=Workload(tuple(prefill), tuple(streams), tuple(depth), steps, rounds),
+        kv_bytes=kv_bytes,
+        rivals=_rivals(model, against or (), peer_python, llama_server),
+        serving=ServingWorkload(
+            streams=tuple(Decode(count, depth[0], steps) for count in at_once if depth),
+            clients=tuple(clients),
+            rates=tuple(rates),
+            requests=requests,
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
+            slo=Slo(slo_ttft, slo_tpot),
+            rounds=rounds,
+        ),
+        serves=serving or url is not None,
+        starts=startup,
+        url=url,
+    )
     with build_progress() as report:
         options = BuildOptions(targets=(target,) if target else (), numerics=numerics)
         artifact = artifact_for(model, options, report)
     subject = Subject.of(artifact, target, threads or usable_cores())
     with build_progress() as report:
-        offline = run_offline(subject, rivals, workload, kv_bytes, report.stage)
-    results = collect(subject, workload, offline, _command())
+        results = run(subject, plan, _command(), report.stage)
     bench_print.write(results, json)
 
 
-def _rivals(model: str, names: Sequence[str], python: str) -> Rivals:
+def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | None) -> Rivals:
     """Check what is to be compared with before the long work begins."""
     from inferflux.bench.offline import Rivals
     from inferflux.bench.peers import llama
-    from inferflux.cli import store
-    from inferflux.cli.build import Silent, is_artifact
+    from inferflux.cli.build import is_artifact
     from inferflux.errors import InvalidArgument
 
     artifacts = tuple(Path(name) for name in names if is_artifact(name))
     unknown = [name for name in names if name != llama.NAME and not is_artifact(name)]
     if unknown:
         raise InvalidArgument(f"--against {unknown[0]}: name {llama.NAME} or a compiled .ifx")
-    if llama.NAME not in names:
-        return Rivals(artifacts=artifacts)
-    llama.require_binding(python)
-    file = Path(model) if is_artifact(model) else store.resolve(model, Silent())
-    return Rivals(file, python, artifacts)
+    if llama.NAME in names:
+        llama.require_binding(python)
+    elif llama_server is None:
+        return Rivals(artifacts)
+    return Rivals(
+        artifacts,
+        model_file=_model_file(model),
+        llama_python=python if llama.NAME in names else None,
+        llama_server=llama_server,
+    )
+
+
+def _model_file(model: str) -> Path:
+    """What llama.cpp reads; pulled if it has to be."""
+    from inferflux.cli import store
+    from inferflux.cli.build import Silent, is_artifact
+    from inferflux.errors import InvalidArgument
+
+    if is_artifact(model):
+        raise InvalidArgument(f"llama.cpp cannot read {model}: name the model it was compiled from")
+    return store.resolve(model, Silent())
 
 
 def _command() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,29 @@ from inferflux.cli.sizes import Counts, parse_counts, parse_size
 
 _OFFLINE = "Offline"
 _RIVALS = "Comparison"
+_SERVING = "Serving"
+
+
+class Rates(tuple[float, ...]):
+    """Several rates that one option takes, printed as they are written: ``0.5,2``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(f"{rate:g}" for rate in self)
+
+
+def parse_rates(text: str | Rates) -> Rates:
+    """``"0.5,2"`` is (0.5, 2.0); an empty text is no rates at all."""
+    if isinstance(text, Rates):
+        return text
+    try:
+        rates = Rates(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        rates = Rates((0.0,))
+    if not all(0 < rate < math.inf for rate in rates):
+        raise typer.BadParameter(f"{text!r} is no list of rates; write for example 0.5,2")
+    return rates
 
 
 class StreamCounts(tuple[Streams, ...]):
@@ -112,9 +136,90 @@ PeerPython = Annotated[
         rich_help_panel=_RIVALS,
     ),
 ]
+Serving = Annotated[
+    bool,
+    typer.Option(
+        "--serving", help="Measure a server too, over both doors.", rich_help_panel=_SERVING
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="http|grpc://HOST:PORT",
+        help="Ask a server of MODEL that runs already, instead of starting one.",
+        rich_help_panel=_SERVING,
+    ),
+]
+AtOnce = Annotated[
+    Counts,
+    typer.Option(
+        parser=parse_counts,
+        metavar="B,…",
+        show_default="1,16",
+        help="Streams decoded at once, as a share of the offline figure.",
+        rich_help_panel=_SERVING,
+    ),
+]
+Clients = Annotated[
+    Counts,
+    typer.Option(
+        parser=parse_counts,
+        metavar="N,…",
+        show_default="1,4,16",
+        help="Clients of closed loops.",
+        rich_help_panel=_SERVING,
+    ),
+]
+RateList = Annotated[
+    Rates,
+    typer.Option(
+        "--rates",
+        parser=parse_rates,
+        metavar="R,…",
+        show_default="1,2,4",
+        help="Requests per second of open loops (Poisson).",
+        rich_help_panel=_SERVING,
+    ),
+]
+Requests = Annotated[
+    int, typer.Option(min=1, help="Requests of each loop.", rich_help_panel=_SERVING)
+]
+PromptTokens = Annotated[
+    int, typer.Option(min=1, help="Tokens of a prompt in a loop.", rich_help_panel=_SERVING)
+]
+OutputTokens = Annotated[
+    int, typer.Option(min=1, help="Tokens asked for in a loop.", rich_help_panel=_SERVING)
+]
+SloTtft = Annotated[
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="TTFT of a good request at most.", rich_help_panel=_SERVING
+    ),
+]
+SloTpot = Annotated[
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="TPOT of a good request at most.", rich_help_panel=_SERVING
+    ),
+]
+Startup = Annotated[
+    bool,
+    typer.Option(
+        "--startup",
+        help="Measure the time from the start of a server to its first token.",
+        rich_help_panel=_SERVING,
+    ),
+]
+LlamaServer = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Start llama.cpp's server too.", rich_help_panel=_RIVALS),
+]
 
 DEFAULT_PREFILL = Counts((32, 128, 512))
 DEFAULT_STREAMS = StreamCounts(map(Streams, (1, 4, 8, 16, 32)))
 DEFAULT_DEPTHS = Counts((128,))
+DEFAULT_AT_ONCE = Counts((1, 16))
+DEFAULT_CLIENTS = Counts((1, 4, 16))
+DEFAULT_RATES = Rates((1.0, 2.0, 4.0))
 DEFAULT_KV_BUDGET = 2 << 30
 THIS_PYTHON = sys.executable

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from inferflux.bench.results import Results
     from inferflux.bench.rounds import OfflineFigure
+    from inferflux.bench.serving.run import ServingResults
+    from inferflux.bench.serving.summary import Percentiles
+    from inferflux.bench.startup import StartupFigure
 
 
 def write(results: Results, path: Path | None) -> None:
@@ -34,22 +37,20 @@ def _print(results: Results) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if results.offline:
         console.print(_offline(results))
+    if results.serving is not None:
+        console.print(_streams(results.serving))
+        console.print(_loads(results.serving))
+    if results.startup is not None:
+        console.print(_startup(results.startup))
     for left_out in results.left_out:
         console.print(f"{left_out.key} is left out: {left_out.reason}")
     console.print(_circumstances(results), style="dim")
 
 
 def _offline(results: Results) -> Table:
-    from rich.table import Table
-
     ours, *others = results.offline[0].sides
-    table = Table("measure", box=None, header_style="dim", pad_edge=False)
-    table.add_column("tok/s", justify="right")
-    table.add_column("low-high", justify="right", style="dim")
-    for other in others:
-        table.add_column(other, justify="right")
-        table.add_column("ratio", justify="right")
-        table.add_column("low-high", justify="right", style="dim")
+    compared = (column for other in others for column in (other, "ratio", "low-high"))
+    table = _table("measure", "tok/s", "low-high", *compared)
     for figure in results.offline:
         speed = figure.sides[ours].speed
         cells = (f"{speed.median:,.1f}", f"{speed.low:,.1f}-{speed.high:,.1f}")
@@ -62,6 +63,53 @@ def _compared(figure: OfflineFigure) -> Iterator[str]:
         yield f"{figure.sides[name].speed.median:,.1f}"
         yield f"{ratio.median:.2f}"
         yield f"{ratio.low:.2f}-{ratio.high:.2f}"
+
+
+def _streams(serving: ServingResults) -> Table:
+    table = _table("served at once", "tok/s", "low-high", "of offline")
+    for figure in serving.streams:
+        speed = figure.speed
+        share = "" if figure.share is None else f"{figure.share:.2f}"
+        spread = f"{speed.low:,.1f}-{speed.high:,.1f}"
+        table.add_row(f"{figure.door} {figure.key}", f"{speed.median:,.1f}", spread, share)
+    return table
+
+
+def _loads(serving: ServingResults) -> Table:
+    columns = ("tok/s", "requests/s", "good/s", "TTFT p50/p95/p99", "TPOT", "ITL")
+    table = _table("load (times in ms)", *columns)
+    for figure in serving.loads:
+        rates = (f"{figure.throughput:,.1f}", f"{figure.answered:.2f}", f"{figure.goodput:.2f}")
+        times = (_milliseconds(times) for times in (figure.ttft, figure.tpot, figure.itl))
+        table.add_row(f"{figure.door} {figure.load}", *rates, *times)
+    return table
+
+
+def _startup(figure: StartupFigure) -> Table:
+    table = _table("start to first token", "s", "low-high")
+    for name, side in figure.sides.items():
+        table.add_row(name, f"{side.median:.2f}", f"{side.low:.2f}-{side.high:.2f}")
+    if figure.ratio is not None:
+        spread = f"{figure.ratio.low:.2f}-{figure.ratio.high:.2f}"
+        table.add_row("ratio", f"{figure.ratio.median:.2f}", spread)
+    return table
+
+
+def _milliseconds(times: Percentiles | None) -> str:
+    if times is None:
+        return ""
+    return " ".join(f"{1000 * seconds:.1f}" for seconds in (times.p50, times.p95, times.p99))
+
+
+def _table(name: str, *numbers: str) -> Table:
+    """A table of a name and right-aligned numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column(name, no_wrap=True)
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+    return table
 
 
 def _circumstances(results: Results) -> str:

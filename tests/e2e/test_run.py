@@ -99,6 +99,25 @@ def test_bench_prints_every_measure_and_the_circumstances(
     assert result["command"].startswith("inferflux bench ")
 
 
+def test_bench_asks_a_server_of_its_own_over_both_doors(
+    inferflux: Command, talkative: Path
+) -> None:
+    offline = ("--prefill", "", "--streams", "2", "--depth", "16", "--steps", "8", "--rounds", "1")
+    loads = ("--at-once", "2", "--clients", "2", "--rates", "50", "--requests", "4")
+    sizes = ("--prompt-tokens", "16", "--output-tokens", "8", "--threads", "1")
+    ran = inferflux(
+        "bench", talkative, "--json", "-", "--serving", "--startup", *offline, *loads, *sizes
+    )
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    served = result["serving"]
+    assert [streams["door"] for streams in served["streams"]] == ["grpc", "http"]
+    assert all(streams["share"] > 0 for streams in served["streams"])
+    assert [load["requests"] for load in served["loads"]] == [4] * 4
+    assert all(load["throughput"] > 0 and load["refused"] == 0 for load in served["loads"])
+    assert result["startup"]["sides"]["inferflux"]["median"] > 0
+
+
 def test_greedy_text_is_the_best_token_of_the_score_each_time(
     talkative: Path, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

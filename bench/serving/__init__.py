@@ -1,0 +1,1 @@
+"""Load on a running server: who asks when, what it took, and what that means."""
