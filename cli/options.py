@@ -30,7 +30,10 @@ Numerics = Annotated[
 ]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", help="cpu:avx512 or cpu:portable, repeatable; else for this machine."),
+    typer.Option(
+        "--target",
+        help="cpu:avx512, avx2, neon-i8mm, neon or portable, repeatable; else for this machine.",
+    ),
 ]
 DumpIR = Annotated[
     Path | None, typer.Option("--dump-ir", help="Write the graph after every pass to this folder.")

@@ -142,7 +142,6 @@ class StepWriter:
                 **phase.schedule,
                 **phase.kernel.parameters(operands, phase.schedule),
                 "row_blocks": row_blocks_of(phase.node, row_block),
-                "DOT_TYPE": "float32" if self.target.dots == "float" else "int32",
                 "scratch": self.memory.worker_scratch,
             },
         )

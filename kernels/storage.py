@@ -81,6 +81,11 @@ class Panels:
         return -(-self.rows // UNIT)
 
     @property
+    def bits(self) -> int:
+        """Of a quantised weight's integers."""
+        return 4 if self.dtype == "q4_1" else 8
+
+    @property
     def has_minimum(self) -> bool:
         """Its weights are scale * q + minimum, not scale * q."""
         return self.dtype == "q4_1"

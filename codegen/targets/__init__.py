@@ -25,6 +25,46 @@ TARGETS: dict[str, CpuTarget] = {
             native_half=True,
         ),
         CpuTarget(
+            name="cpu:avx2",
+            machines={
+                "x86_64": {"kind": "llvm", "mtriple": f"x86_64-{_LINUX}", "mcpu": "x86-64-v3"}
+            },
+            features=("avx2", "fma", "f16c", "bmi1", "bmi2", "movbe", "abm"),
+            row_blocks=(1, 2, 4),
+            dots="vpmaddubsw",
+            native_half=True,
+        ),
+        CpuTarget(
+            name="cpu:neon-i8mm",
+            machines={
+                "aarch64": {
+                    "kind": "llvm",
+                    "mtriple": f"aarch64-{_LINUX}",
+                    "mcpu": "generic",
+                    "mattr": ["+dotprod", "+i8mm"],
+                }
+            },
+            features=("asimd", "asimddp", "i8mm"),
+            row_blocks=(1, 2, 4),
+            dots="usdot",
+            native_half=True,
+        ),
+        CpuTarget(
+            name="cpu:neon",
+            machines={
+                "aarch64": {
+                    "kind": "llvm",
+                    "mtriple": f"aarch64-{_LINUX}",
+                    "mcpu": "generic",
+                    "mattr": ["+dotprod"],
+                }
+            },
+            features=("asimd", "asimddp"),
+            row_blocks=(1, 2, 4),
+            dots="sdot",
+            native_half=True,
+        ),
+        CpuTarget(
             name="cpu:portable",
             machines={
                 "x86_64": {"kind": "llvm", "mtriple": f"x86_64-{_LINUX}", "mcpu": "x86-64"},

@@ -11,7 +11,7 @@ from typing import Any
 
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
-from inferflux.codegen.targets.words import words
+from inferflux.codegen.targets.words import loops, words
 from inferflux.codegen.templates import render
 from inferflux.errors import MissingPackages
 
@@ -51,7 +51,8 @@ def _require_tvm() -> None:
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     """The names that a step's text is evaluated with."""
     pause = {"pause": PAUSE[machine]}
-    texts = {"SYNC": render("sync.ll.j2", pause), "POOL": render("pool.ll.j2", pause)}
+    sync = render("sync.ll.j2", pause) + loops.DEFINITIONS
+    texts = {"SYNC": sync, "POOL": render("pool.ll.j2", pause)}
     return {**words(target), **texts}
 
 

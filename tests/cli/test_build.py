@@ -164,8 +164,11 @@ def test_without_a_wish_the_best_target_of_the_machine_is_built(
 ) -> None:
     for features, best in (
         ({"x86_64", *TARGETS["cpu:avx512"].features}, "cpu:avx512"),
+        ({"x86_64", "avx512f", *TARGETS["cpu:avx2"].features}, "cpu:avx2"),
         ({"x86_64", "avx512f"}, "cpu:portable"),
-        ({"aarch64"}, "cpu:portable"),
+        ({"aarch64", "fp", "asimd", "asimddp", "i8mm"}, "cpu:neon-i8mm"),
+        ({"aarch64", "fp", "asimd", "asimddp"}, "cpu:neon"),
+        ({"aarch64", "fp", "asimd"}, "cpu:portable"),
     ):
         monkeypatch.setattr(artifact, "machine_features", lambda f=features: frozenset(f))
         assert best_target() == best

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from inferflux import codegen
@@ -14,6 +16,8 @@ from inferflux.ir import frontend
 
 EM_X86_64, EM_AARCH64 = 62, 183
 SYMBOL_TABLE, UNDEFINED = 2, 0
+SDOT, USDOT = 0x4E809400, 0x4E809C00  # Vd.4S, Vn.16B, Vm.16B
+ANY_REGISTERS = 0xFFE0FC00
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,15 @@ def test_portable_objects_of_any_machine_call_tvm_and_sched_yield_alone(source, 
             missing = {name for name, section in symbols(code) if section == UNDEFINED and name}
             foreign = {name for name in missing if not name.startswith("TVM")}
             assert foreign == {"sched_yield"}
+
+
+@pytest.mark.parametrize(("target", "dot"), [("cpu:neon", SDOT), ("cpu:neon-i8mm", USDOT)])
+def test_neon_objects_multiply_four_bytes_at_once(source, monkeypatch, target, dot):
+    monkeypatch.setitem(TARGETS, target, replace(TARGETS[target], row_blocks=(2,)))
+    (code,) = codegen.compile(source, (target,)).targets[target].objects["aarch64"]
+    assert machine(code) == EM_AARCH64
+    words = np.frombuffer(code, "<u4", len(code) // 4)
+    assert np.count_nonzero(words & ANY_REGISTERS == dot) > 100
 
 
 def test_a_target_that_is_not_known_is_refused_with_those_that_are(source):

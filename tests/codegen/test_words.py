@@ -21,22 +21,57 @@ def apply(x: T.Buffer(({size},), "{given}"), out: T.Buffer(({size},), "{gives}")
 EVERY_HALF = np.arange(1 << 16).astype(np.uint16).view(np.float16)
 
 
-@pytest.fixture
-def apply(target):
-    """Apply an expression over ``x[lanes(i * 16)]`` to an array, 16 numbers at a time."""
+DOT = """
+@T.prim_func(s_tir=True)
+def apply(
+    q: T.Buffer((512 * {cases},), "uint8"),
+    x: T.Buffer((32 * {cases},), "int8"),
+    out: T.Buffer((16 * {cases},), "float32"),
+):
+    T.func_attr({{"global_symbol": "apply", "tirx.noalias": True}})
+    for i in T.serial({cases}):
+        correction = T.alloc_buffer((1,), "int32")
+        correction[0] = 0
+        for k in T.serial(32):
+            correction[0] = correction[0] - {excess} * T.cast(x[i * 32 + k], "int32")
+        dot = dot_sums(1, {bits})
+        dot[dot_at(0, {bits})] = dot_zero({bits})
+        for group in T.serial(8):
+            dot[dot_at(0, {bits})] = dot_group(
+                dot[dot_at(0, {bits})], q, i * 8 + group, x, i * 32 + group * 4, {bits}
+            )
+        out[lanes(i * 16)] = dot_floats(dot[dot_at(0, {bits})], correction[0], {bits})
+"""
 
-    def run(word: str, x: np.ndarray[Any, Any], gives: str = "float32") -> np.ndarray[Any, Any]:
+
+@pytest.fixture
+def compiled(target):
+    """Compile the text of a function in the target's words, and call it on arrays."""
+
+    def run(text: str, *arrays: np.ndarray[Any, Any]) -> None:
         import tvm
         from tvm.target import Target
 
         facts = TARGETS[target]
-        text = TEXT.format(size=x.size, given=x.dtype, gives=gives, word=word)
         names = target_words(facts, platform.machine())
         module = tvm.IRModule({"apply": tvm.script.from_source(text, extra_vars=names)})
         library = tvm.compile(module, target=Target(dict(facts.machines[platform.machine()])))
-        given, out = (tvm.runtime.tensor(array) for array in (x, np.zeros(x.size, gives)))
-        library["apply"](given, out)
-        return out.numpy()
+        given = [tvm.runtime.tensor(array) for array in arrays]
+        library["apply"](*given)
+        for array, tensor in zip(arrays, given, strict=True):
+            array[:] = tensor.numpy()
+
+    return run
+
+
+@pytest.fixture
+def apply(compiled):
+    """Apply an expression over ``x[lanes(i * 16)]`` to an array, 16 numbers at a time."""
+
+    def run(word: str, x: np.ndarray[Any, Any], gives: str = "float32") -> np.ndarray[Any, Any]:
+        out = np.zeros(x.size, gives)
+        compiled(TEXT.format(size=x.size, given=x.dtype, gives=gives, word=word), x, out)
+        return out
 
     return run
 
@@ -120,3 +155,19 @@ def test_floats_are_stored_as_the_nearest_half_ties_to_even(apply):
         exact = x.astype(np.float16)
     got = apply("stored(x[lanes(i * 16)], out)", x, "float16")
     np.testing.assert_array_equal(got.view(np.int16), exact.view(np.int16))
+
+
+@pytest.mark.parametrize(("bits", "excess"), [(4, 0), (8, 128)])
+def test_dots_are_exact_at_the_ends_of_their_types(compiled, bits, excess):
+    ends = [0, 1, 2 ** (bits - 1), 2**bits - 1]
+    random = np.random.default_rng(0)
+    q = np.stack([*(np.full(512, end) for end in ends), *random.choice(ends, (28, 512))])
+    x = np.stack([np.full(32, 127), np.full(32, -127), *random.choice([-127, 127], (30, 32))])
+    x[2], q[5] = x[0], random.integers(0, 2**bits, 512)
+    q, x = np.repeat(q, 3, axis=0).astype(np.uint8), np.tile(x, (3, 1)).astype(np.int8)
+    out = np.zeros(16 * len(q), np.float32)
+    text = DOT.format(cases=len(q), bits=bits, excess=excess)
+    compiled(text, q.reshape(-1), x.reshape(-1), out)
+    weights = q.reshape(-1, 8, 16, 4).astype(np.int64) - excess  # case, group, lane, column
+    exact = np.einsum("cglk,cgk->cl", weights, x.reshape(-1, 8, 4).astype(np.int64))
+    np.testing.assert_array_equal(out.reshape(-1, 16), exact)

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from inferflux.codegen.targets.words.dots import DOTS
+from inferflux.codegen.targets.words.dots import Dots, FloatDots
+from inferflux.codegen.targets.words.dots_arm import SdotDots, UsdotDots
+from inferflux.codegen.targets.words.dots_x86 import MaddDots, VnniDots
 from inferflux.codegen.targets.words.halves import ComputedHalves, NativeHalves
 from inferflux.codegen.targets.words.lanes import Lanes
+from inferflux.codegen.targets.words.loops import Loops
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.numbers import Numbers
 from inferflux.codegen.targets.words.tir import Expr
@@ -22,6 +25,14 @@ from inferflux.codegen.targets.words.workers import Workers
 if TYPE_CHECKING:
     from inferflux.codegen.target import CpuTarget
 
+DOTS: Mapping[str, type[Dots]] = {
+    "float": FloatDots,
+    "vpdpbusd": VnniDots,
+    "vpmaddubsw": MaddDots,
+    "sdot": SdotDots,
+    "usdot": UsdotDots,
+}
+
 
 def words(target: CpuTarget) -> Mapping[str, Any]:
     """Names for the text of a target's steps: ``T`` and the words.  Imports TVM."""
@@ -29,7 +40,7 @@ def words(target: CpuTarget) -> Mapping[str, Any]:
 
     halves = NativeHalves if target.native_half else ComputedHalves
     named: dict[str, Callable[..., Expr]] = {}
-    for family in (Lanes, Memory, Numbers, halves, DOTS[target.dots], Workers):
+    for family in (Lanes, Loops, Memory, Numbers, halves, DOTS[target.dots], Workers):
         words = family(tirx)
         named |= {name: getattr(words, name) for name in dir(words) if not name.startswith("_")}
     return {"T": tirx, **named}

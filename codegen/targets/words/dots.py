@@ -1,40 +1,92 @@
-"""Dot products of packed integers: exact on every ISA, by what each multiplies fastest."""
+"""Dot products of packed integers: exact on every ISA, by what each multiplies fastest.
+
+Weights are unsigned and lie as [group of 4 columns][16 rows][4 columns]: ``bits`` is 4 for those
+below 16, 8 for int8 that are stored 128 too large. Values are int8 in -127..127. A sum is kept in
+whatever the ISA adds fastest for up to 32 columns, and becomes 16 floats, exactly, at their end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.tir import LANES, Buffer, Expr, Words
 
 
-class FloatDots(Words):
-    """By float32, which holds these sums exactly: they stay below 2**24."""
+class Dots(Words):
+    """The words for sums in 32-bit lanes; an ISA says what a group of columns adds to them."""
 
-    def dot_groups(
-        self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr
+    def dot_sums(self, rows: int, bits: int) -> Buffer:
+        """Room for the sums of so many rows of values."""
+        lanes, dtype = self._sum(bits)
+        return self._t.alloc_buffer((rows * lanes,), dtype)
+
+    def dot_at(self, row: Expr, bits: int) -> Expr:
+        """Where the sums of a row are."""
+        lanes, _ = self._sum(bits)
+        return self._t.ramp(row * lanes, 1, lanes)
+
+    def dot_zero(self, bits: int) -> Expr:
+        lanes, dtype = self._sum(bits)
+        return self._t.broadcast(self._t.cast(0, dtype), lanes)
+
+    def dot_group(
+        self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr, bits: int
     ) -> Expr:
-        """total + for each lane, 4 unsigned weights of a group times 4 signed values."""
-        memory = Memory(self._t)
+        """total + for each row of the panel, 4 weights of a group times 4 values."""
+        raise NotImplementedError
+
+    def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
+        """The sums as floats. ``correction`` takes back what is added to weights as stored."""
+        if not self._are_signed(bits):
+            total = total + self._t.broadcast(correction, LANES)
+        return self._t.cast(total, "float32x16")
+
+    def _sum(self, bits: int) -> tuple[int, str]:
+        return LANES, "int32"
+
+    def _are_signed(self, bits: int) -> bool:
+        """The ISA multiplies the weights as they are, having taken 128 from each."""
+        return False
+
+    def _unsigned(self, weights: Buffer, at: Expr, count: int) -> Expr:
+        return weights[self._t.ramp(at, 1, count)]
+
+    def _signed(self, weights: Buffer, at: Expr, count: int) -> Expr:
+        stored = self._unsigned(weights, at, count)
+        flipped = stored ^ self._t.broadcast(self._t.uint8(128), count)
+        return self._t.reinterpret(flipped, dtype=f"int8x{count}")
+
+    def _four(self, values: Buffer, at: Expr, count: int) -> Expr:
+        """4 values, again and again, as so many int8."""
+        four = self._t.broadcast(self._raw(values, at, 4, "int32"), count // 4)
+        return self._t.reinterpret(four, dtype=f"int8x{count}")
+
+    def _joined(self, parts: list[Expr], lanes: int) -> Expr:
+        return self._t.Shuffle(parts, list(range(lanes)))
+
+    def _part(self, x: Expr, index: int, lanes: int) -> Expr:
+        return self._t.Shuffle([x], list(range(index * lanes, (index + 1) * lanes)))
+
+
+class FloatDots(Dots):
+    """Without integer products: float32 holds these sums exactly, they stay below 2**24."""
+
+    def __init__(self, tirx: Any) -> None:
+        super().__init__(tirx)
+        self._memory = Memory(tirx)
+
+    def dot_group(
+        self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr, bits: int
+    ) -> Expr:
         for byte in range(4):
             value = self._t.broadcast(self._t.cast(values[at + byte], "float32"), LANES)
-            unsigned = memory.byte_lanes(weights, group * 64, self._t.int32(8 * byte), 255)
-            total = total + unsigned * value
+            weight = self._memory.byte_lanes(weights, group * 64, self._t.int32(8 * byte), 255)
+            total = total + weight * value
         return total
 
+    def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
+        return total + self._t.broadcast(self._t.cast(correction, "float32"), LANES)
 
-class VnniDots(Words):
-    """By AVX-512 VNNI: four u8 times four i8 into an i32, 16 lanes at once."""
-
-    def dot_groups(
-        self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr
-    ) -> Expr:
-        """As ``FloatDots.dot_groups``."""
-        four = self._t.broadcast(self._raw(values, at, 4, "int32"), LANES)
-        unsigned = weights[self._t.ramp(group * 64, 1, 64)]
-        signed = self._t.reinterpret(four, dtype="int8x64")
-        name = "llvm.x86.avx512.vpdpbusd.512"
-        return self._call(name, total, unsigned, signed, dtype="int32x16")
-
-
-DOTS: Mapping[str, type[Words]] = {"float": FloatDots, "vpdpbusd": VnniDots}
+    def _sum(self, bits: int) -> tuple[int, str]:
+        return LANES, "float32"

@@ -38,6 +38,3 @@ class Lanes(Words):
         """Of the 16 numbers from ``start``: which are in first..end."""
         index = self._t.ramp(start, 1, LANES)
         return self._t.And(index >= self.splat(first), index < self.splat(end))
-
-    def f32_vector(self, x: Expr) -> Expr:
-        return self._t.cast(x, "float32x16")
