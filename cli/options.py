@@ -13,7 +13,7 @@ Model = Annotated[
     str, typer.Argument(help="Model name, .gguf file or compiled .ifx.", metavar="MODEL")
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Worker threads; every core if not given.")
+    int | None, typer.Option(min=1, max=1024, help="The most worker threads; every core if not given.")
 ]
 KVBytes = Annotated[
     int,

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import importlib.metadata
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from inferflux.codegen.artifact.compiled import CompiledTarget, KVGroup
 from inferflux.engine.runtime.arguments import StepArguments
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
 from inferflux.engine.runtime.pool import WorkerPool
+from inferflux.engine.runtime.worker_count import WorkerCount
 from inferflux.engine.step import StepInputs, StepOutputs
 from inferflux.errors import MissingPackages
 
@@ -36,7 +38,8 @@ class CpuRunner:
     ) -> None:
         self._target = target
         self._max_logit_rows = max_logit_rows
-        self._num_workers = min(num_workers, target.step.max_workers)
+        most_workers = min(num_workers, target.step.max_workers)
+        self._worker_count = WorkerCount(most_workers)
         self._buffers: StepBuffers = allocate(
             target,
             artifact.model.facts,
@@ -50,8 +53,8 @@ class CpuRunner:
             (variant.max_tokens, module[variant.symbol])
             for variant, module in zip(target.step.variants, modules, strict=True)
         )
-        arguments = StepArguments(target.step, self._buffers.arrays, self._num_workers)
-        self._pool = WorkerPool(modules, arguments, self._num_workers)
+        arguments = StepArguments(target.step, self._buffers.arrays, most_workers)
+        self._pool = WorkerPool(modules, arguments, most_workers)
 
     @property
     def kv_groups(self) -> tuple[KVGroup, ...]:
@@ -70,14 +73,17 @@ class CpuRunner:
         return self._max_logit_rows
 
     def forward(self, inputs: StepInputs) -> StepOutputs:
-        """Run one step: the smallest variant that takes so many tokens, on all workers."""
+        """Run one step: the smallest variant that takes so many tokens."""
         num_tokens, num_rows = len(inputs.tokens), len(inputs.logit_rows)
         assert 0 < num_tokens <= self.max_step_tokens, f"a step of {num_tokens} tokens"
         assert num_rows <= self._max_logit_rows, f"{num_rows} rows of logits"
         self._buffers.write(inputs)
         step = next(step for limit, step in self._steps if num_tokens <= limit)
         max_pages = inputs.page_tables[0].shape[1]
-        self._pool.run(step, (num_tokens, num_rows, max_pages), self._num_workers)
+        num_workers = self._worker_count.choose(num_tokens, num_rows)
+        started = time.perf_counter()
+        self._pool.run(step, (num_tokens, num_rows, max_pages), num_workers)
+        self._worker_count.record(num_tokens, num_rows, time.perf_counter() - started)
         return self._buffers.read(num_rows, inputs.wants_logits)
 
 
