@@ -49,6 +49,7 @@ class BuildOptions:
     targets: tuple[str, ...] = ()
     numerics: str = "default"
     dump_ir: Path | None = None
+    tuned_for: str | None = None  # a device, or a file of records
 
 
 def artifact_for(model: str, options: BuildOptions, report: Report) -> Path:
@@ -108,22 +109,34 @@ def best_target() -> str:
 def _slot(source: Path, options: BuildOptions) -> Slot:
     cache = environment.cache_dir()
     digest = source_digest(source, cache / "digests")
-    key = cache_key(digest, options.targets, options.numerics, toolchain())
+    key = cache_key(digest, options.targets, options.numerics, toolchain(), _tuning(options))
     return Slot(cache / "artifacts" / source.stem, key)
+
+
+def _tuning(options: BuildOptions) -> str:
+    """The digest of the records asked for; those that ship are part of the toolchain."""
+    if options.tuned_for is None:
+        return ""
+    from inferflux.cli.tuning_files import tuning_for
+
+    return tuning_for(options.tuned_for, options.targets).digest
 
 
 def _compile(source: Path, output: Path, options: BuildOptions, report: Report) -> Built:
     from inferflux import codegen
+    from inferflux.cli.tuning_files import tuning_for
     from inferflux.codegen import artifact
     from inferflux.ir import frontend
 
     _require_writable(output)
+    tuning = tuning_for(options.tuned_for, options.targets)
     compiled = codegen.compile(
         frontend.open(source),
         targets=options.targets,
         numerics=options.numerics,
         dump_ir=options.dump_ir,
         progress=report.stage,
+        tuning=tuning,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     return Built(output, artifact.save(compiled, output))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from inferflux.cli.options import DumpIR, Numerics, Targets
+from inferflux.cli.options import DumpIR, Numerics, Targets, TunedFor
 from inferflux.cli.sizes import format_size
 
 Output = Annotated[
@@ -21,13 +21,14 @@ def compile_(
     output: Output = None,
     target: Targets = None,
     numerics: Numerics = "default",
+    tuned_for: TunedFor = None,
     dump_ir: DumpIR = None,
 ) -> None:
     """Compile a model into one artifact; the same input gives the same bytes anywhere."""
     from inferflux.cli.build import BuildOptions, compile_to
     from inferflux.cli.progress import build_progress
 
-    options = BuildOptions(tuple(target or ()), numerics, dump_ir)
+    options = BuildOptions(tuple(target or ()), numerics, dump_ir, tuned_for)
     started = time.perf_counter()
     with build_progress() as report:
         built = compile_to(model, output, options, report)

@@ -10,6 +10,7 @@ from inferflux.cli.compile import compile_
 from inferflux.cli.inspect import inspect
 from inferflux.cli.run import run
 from inferflux.cli.serve import serve
+from inferflux.cli.tune import tune
 from inferflux.cli.version import show_version
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ def options(
 
 
 app.command("compile")(compile_)
+app.command("tune")(tune)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("serve")(serve)

@@ -13,7 +13,8 @@ Model = Annotated[
     str, typer.Argument(help="Model name, .gguf file or compiled .ifx.", metavar="MODEL")
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="The most worker threads; every core if not given.")
+    int | None,
+    typer.Option(min=1, max=1024, help="The most worker threads; every core if not given."),
 ]
 KVBytes = Annotated[
     int,
@@ -37,6 +38,14 @@ Targets = Annotated[
 ]
 DumpIR = Annotated[
     Path | None, typer.Option("--dump-ir", help="Write the graph after every pass to this folder.")
+]
+TunedFor = Annotated[
+    str | None,
+    typer.Option(
+        "--tuned-for",
+        metavar="DEVICE|FILE",
+        help="Tuning records of a device, or in a .json file, before those that ship.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 

@@ -1,4 +1,4 @@
-"""Sizes as people write them: 256MB, 1.5 GiB, 4096."""
+"""Sizes, counts and durations as people write them: 256MB, 1,4,16, 5m."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 _FACTORS: Mapping[str, int] = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _LARGEST = 1 << 50
+_SECONDS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*([smh]?)", re.IGNORECASE)
 
 
 class Counts(tuple[int, ...]):
@@ -43,6 +45,16 @@ def parse_counts(text: str | Counts) -> Counts:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise typer.BadParameter(f"{text!r} is no list of counts; write for example 1,4,16")
     return Counts(int(part) for part in parts)
+
+
+def parse_duration(text: str | float) -> float:
+    """``"5m"`` is 300.0 seconds; a number without a unit is seconds."""
+    if isinstance(text, float):
+        return text
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is no duration; write for example 90s, 5m or 1h")
+    return float(match[1]) * _SECONDS[match[2].lower()]
 
 
 def format_size(num_bytes: int) -> str:

@@ -146,13 +146,11 @@ class _TargetBuild:
         writer = StepWriter(self.graph, self.target, self.memory)
         steps: list[StepText] = []
         keys: dict[str, KernelKey] = {}
-        for row_block in self.target.row_blocks:
-            last = row_block == self.target.row_blocks[-1]
-            shape = StepShape(row_block, MAX_STEP_TOKENS if last else row_block)
+        for shape in step_shapes(self.target):
             phases = select(self.graph, shape, self.target.name, self.choose)
             steps.append(writer.write(phases, self.plan.layer_bases, shape))
             keys |= {
-                f"step_{row_block}/{number}": _kernel_key(phase, self.target)
+                f"step_{shape.row_block}/{number}": _kernel_key(phase, self.target)
                 for number, phase in enumerate(_flat(phases))
             }
         return steps, keys
@@ -183,6 +181,13 @@ class _TargetBuild:
             max_step_tokens=MAX_STEP_TOKENS,
             max_workers=MAX_WORKERS,
         )
+
+
+def step_shapes(target: CpuTarget) -> tuple[StepShape, ...]:
+    """The variants of a target's step: each takes one block of rows, the last whole steps."""
+    *small, last = target.row_blocks
+    shapes = [StepShape(row_block, row_block) for row_block in small]
+    return (*shapes, StepShape(last, MAX_STEP_TOKENS))
 
 
 def _target(name: str) -> CpuTarget:

@@ -61,14 +61,15 @@ class CacheKey(Key):
     source: str  # sha256 of the model file
     targets: str
     numerics: str
-    toolchain: str
+    toolchain: str  # with the tuning records that ship
+    tuning: str  # digest of the records that were asked for beside those
 
 
 def cache_key(
-    source_digest: str, targets: Sequence[str], numerics: str, toolchain: str
+    source_digest: str, targets: Sequence[str], numerics: str, toolchain: str, tuning: str = ""
 ) -> CacheKey:
     """The key of a build of these targets, the best first, from that source."""
-    return CacheKey(source_digest, ", ".join(targets), numerics, toolchain)
+    return CacheKey(source_digest, ", ".join(targets), numerics, toolchain, tuning)
 
 
 def lines(entries: Mapping[str, str]) -> str:

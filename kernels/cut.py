@@ -9,11 +9,7 @@ from inferflux.kernels.kernel import Schedule, StepShape
 from inferflux.kernels.storage import UNIT
 
 PIECES = 16  # of one row block: enough that two workers end together, few enough to claim cheaply
-PREFETCHES = (
-    2560,
-    1280,
-    3840,
-)  # bytes ahead: about what one core has in flight, half, and half more
+PREFETCHES = (2560, 1280, 3840)  # bytes: about what one core has in flight, half, half more
 
 
 def rows_of(node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,6 +21,11 @@ class Tuning:
     """Tables in the order in which they are asked."""
 
     tables: tuple[Table, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what the tables hold, in order."""
+        return hashlib.sha256("".join(table.text() for table in self.tables).encode()).hexdigest()
 
     def schedule(self, kernel: Kernel, node: Node, shape: StepShape, target: str) -> Schedule:
         """How a phase is cut: as recorded under exactly its key, else by its family's default.

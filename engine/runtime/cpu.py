@@ -48,7 +48,7 @@ class CpuRunner:
             max_sequences=max_sequences,
             max_logit_rows=max_logit_rows,
         )
-        modules = tuple(_load_module(code) for code in _objects_for(target))
+        modules = tuple(load_module(code) for code in _objects_for(target))
         self._steps = tuple(
             (variant.max_tokens, module[variant.symbol])
             for variant, module in zip(target.step.variants, modules, strict=True)
@@ -105,7 +105,7 @@ def _torch_hidden() -> Iterator[None]:
         del sys.modules["torch"]
 
 
-def _load_module(code: bytes) -> Mapping[str, Any]:
+def load_module(code: bytes) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
     try:
         with _torch_hidden():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from inferflux.cli.sizes import Counts, format_size, parse_counts, parse_size
+from inferflux.cli.sizes import Counts, format_size, parse_counts, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,16 @@ def test_what_is_no_count_is_refused(text: str) -> None:
 )
 def test_a_size_is_shown_in_the_largest_unit_it_fills(num_bytes: int, text: str) -> None:
     assert format_size(num_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5 H", 5400), ("0.5s", 0.5)]
+)
+def test_a_duration_has_a_unit_or_is_in_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "0", "5d", "1e9", "nan", "5m30s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parse_duration(text)

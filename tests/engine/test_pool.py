@@ -72,7 +72,7 @@ def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def module(pool_code: Path) -> Any:
-    return cpu._load_module(pool_code.read_bytes())
+    return cpu.load_module(pool_code.read_bytes())
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 import test_pool
-module = test_pool.cpu._load_module(Path({str(pool_code)!r}).read_bytes())
+module = test_pool.cpu.load_module(Path({str(pool_code)!r}).read_bytes())
 make = test_pool.make_pool.__wrapped__(module, test_pool.done.__wrapped__())
 pools = [make(3), make(2)]
 for pool in pools:

@@ -1,0 +1,83 @@
+"""What there is to tune in a model: its phases that may be cut in several ways, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from inferflux.codegen.autotune.record import Place, TuningKey, tuning_key
+from inferflux.codegen.select import Phase, select
+from inferflux.ir.graph import Attr, Graph, Node, Value
+from inferflux.ir.ops.repeat import layer_kinds, parts, stacked_attributes
+from inferflux.kernels.kernel import Schedule, StepShape
+
+BLOCKS = 4  # of rows in a measured step, where the variant takes so many: between its two ends
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a node stands: what the graph around its own gives it."""
+
+    values: Mapping[Value, Value]  # inputs of a layer's body -> what they are outside
+    weights: frozenset[Value]
+    numbers: Mapping[str, Attr]  # stacked attributes, as the first layer of its kind has them
+    uses: int  # how often a step runs it
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One phase to tune."""
+
+    phase: Phase
+    scope: Scope
+    key: TuningKey
+
+    @property
+    def space(self) -> tuple[Schedule, ...]:
+        """All schedules, the default first."""
+        return tuple(self.phase.kernel.schedules(self.phase.node, self.phase.shape))
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the steps that are measured."""
+        shape = self.phase.shape
+        return min(shape.max_tokens, BLOCKS * shape.row_block)
+
+    def __str__(self) -> str:
+        weights = (value.type for value in self.phase.node.inputs if value.type.layout)
+        shapes = ", ".join(f"{type_.dtype}{list(type_.shape)}" for type_ in weights)
+        return f"{self.phase.node.op}{shapes and ' '}{shapes} ({self.key.shape})"
+
+
+def tasks(graph: Graph, target: str, shapes: Sequence[StepShape]) -> tuple[Task, ...]:
+    """Every phase of a step's variants with a choice; equal phases are one task."""
+    found: dict[Place, Task] = {}
+    for shape in shapes:
+        for phase, scope in _phases(graph, target, shape):
+            key = tuning_key(phase.kernel, phase.node, phase.shape, target)
+            task = Task(phase, scope, key)
+            if len(task.space) > 1:
+                found.setdefault(key.place, task)
+    return tuple(found.values())
+
+
+def _phases(graph: Graph, target: str, shape: StepShape) -> Iterator[tuple[Phase, Scope]]:
+    outside = Scope({}, frozenset(graph.weights), {}, 1)
+    for item in select(graph, shape, target):
+        if isinstance(item, Phase):
+            yield item, outside
+        else:
+            for kind, phases in enumerate(item.bodies):
+                scope = _scope(item.node, kind)
+                yield from ((phase, scope) for phase in phases)
+
+
+def _scope(repeat: Node, kind: int) -> Scope:
+    body, split, kinds = repeat.bodies[kind], parts(repeat), layer_kinds(repeat)
+    first = kinds.index(kind)
+    return Scope(
+        values=dict(zip(body.inputs, (*split.carried, *split.invariants), strict=True)),
+        weights=frozenset(body.weights),
+        numbers={name: values[first] for name, values in stacked_attributes(repeat).items()},
+        uses=kinds.count(kind),
+    )

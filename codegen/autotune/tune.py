@@ -1,0 +1,144 @@
+"""Tuning a model: every phase with a choice is measured, checked, and recorded at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferflux.codegen.autotune import cost
+from inferflux.codegen.autotune.device import Device
+from inferflux.codegen.autotune.race import Entrant, OutOfTime, race
+from inferflux.codegen.autotune.record import Record
+from inferflux.codegen.autotune.table import Table
+from inferflux.codegen.autotune.task import Task
+from inferflux.codegen.autotune.trial import Trials
+from inferflux.codegen.autotune.validate import WrongResult
+from inferflux.codegen.keys import explain_miss
+from inferflux.kernels.kernel import Schedule
+
+log = logging.getLogger(__name__)
+
+NUM_CANDIDATES = 8  # of a space that are measured, the default among them
+WORTH_IT = 0.01  # of the default's time: what another schedule must save to be recorded
+
+
+class Report(Protocol):
+    """Who hears how tuning goes."""
+
+    def stage(self, name: str, fraction: float) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """How far a run of the tuner came."""
+
+    table: Table
+    measured: tuple[Record, ...]  # by this run
+    num_kept: int  # phases whose records still held
+    num_left: int  # phases that the budget did not reach
+
+
+class Tuner:
+    """Tunes the phases of one target on one device, the most costly first.
+
+    Args:
+        prepare: makes a task's trials ready.
+        keep: called with the table after every phase: what was measured is not lost.
+        budget: seconds, or None for as long as it takes.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        prepare: Callable[[Task], Trials],
+        keep: Callable[[Table], None],
+        report: Report,
+        budget: float | None = None,
+    ) -> None:
+        self._device, self._prepare, self._keep, self._report = device, prepare, keep, report
+        self._end = None if budget is None else device.now() + budget
+
+    def run(self, tasks: Sequence[Task], table: Table) -> Tuned:
+        """Measure what has no record under its key.  Ctrl-C loses the phase it falls into."""
+        waiting = self._waiting(tasks, table)
+        measured: list[Record] = []
+        for task in waiting:
+            self._report.stage(str(task), len(measured) / len(waiting))
+            try:
+                record = self._measure(task)
+            except OutOfTime:
+                break
+            table = table.with_record(record)
+            self._keep(table)
+            measured.append(record)
+        left = len(waiting) - len(measured)
+        return Tuned(table, tuple(measured), len(tasks) - len(waiting), left)
+
+    def _waiting(self, tasks: Sequence[Task], table: Table) -> list[Task]:
+        waiting = [task for task in tasks if table.fresh(task.key) is None]
+        for task in waiting:
+            if (old := table.find(task.key)) is not None:
+                reason = explain_miss(old.key.factors, task.key.factors)
+                self._report.note(f"measuring {task} again: {reason}")
+        return sorted(waiting, key=self._share, reverse=True)
+
+    def _share(self, task: Task) -> float:
+        """What a step spends in the phase, by the model."""
+        return task.scope.uses * cost.seconds(task, task.space[0], self._device.facts.num_workers)
+
+    def _measure(self, task: Task) -> Record:
+        if self._is_over():
+            raise OutOfTime
+        trials = self._prepare(task)
+        candidates = self._candidates(task)
+        launches = [trials.launch(schedule) for schedule in candidates]
+        entrants = race(launches, self._is_over)
+        chosen = _choose(candidates, entrants, trials)
+        return _record(task, candidates[chosen], entrants[chosen], entrants)
+
+    def _candidates(self, task: Task) -> tuple[Schedule, ...]:
+        """The default, and what the model thinks best."""
+        default = task.space[0]
+        best = cost.ordered(task, self._device.facts.num_workers)
+        others = [schedule for schedule in best if schedule != default]
+        return (default, *others[: NUM_CANDIDATES - 1])
+
+    def _is_over(self) -> bool:
+        return self._end is not None and self._device.now() >= self._end
+
+
+def _choose(candidates: Sequence[Schedule], entrants: Sequence[Entrant], trials: Trials) -> int:
+    """The fastest that computes what its op means; the default, unless it is beaten clearly."""
+    needed = entrants[0].median * (1 - WORTH_IT)
+    faster = [number for number, entrant in enumerate(entrants) if entrant.median < needed]
+    for number in (*sorted(faster, key=lambda number: entrants[number].median), 0):
+        try:
+            trials.check(candidates[number])
+        except WrongResult as error:
+            if number == 0:
+                raise
+            log.warning("schedule %s is rejected: %s", dict(candidates[number]), error)
+        else:
+            return number
+    raise AssertionError("the default is right, or it raised")
+
+
+def _record(task: Task, schedule: Schedule, won: Entrant, entrants: Sequence[Entrant]) -> Record:
+    return Record(
+        key=task.key,
+        schedule=schedule,
+        num_tokens=task.num_tokens,
+        num_candidates=len(entrants),
+        num_measurements=len(won.seconds),
+        median_us=_microseconds(won.median),
+        spread=round(won.spread, 3),
+        default_us=_microseconds(entrants[0].median),
+    )
+
+
+def _microseconds(seconds: float) -> float:
+    return round(seconds * 1e6, 2)

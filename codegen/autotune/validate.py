@@ -1,0 +1,85 @@
+"""Whether a candidate computes what its op means: what does not is never recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from inferflux.codegen.autotune.probe import Probe
+from inferflux.errors import InferFluxError
+from inferflux.ir.graph import Node
+from inferflux.ir.interpret import interpret
+from inferflux.ir.quantised import QuantisedRows
+from inferflux.kernels.linear.layouts import pair_order
+from inferflux.kernels.storage import FloatRows, Int8Rows, Operand, Pages
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Of the largest value: the order of sums, fused multiply-adds, the rounding of halves. A schedule
+# that leaves a piece out, or computes it twice, is off by the values themselves.
+TOLERANCE = {"float32": 1e-4, "float16": 2**-10}
+ONE_OFF = 0.02  # share of the int8 values that may differ, by one: those that were nearly halves
+
+
+class WrongResult(InferFluxError):
+    """A schedule makes a phase compute something else than its op means."""
+
+    code = "wrong_result"
+
+
+def check(probe: Probe, buffers: Mapping[str, Array]) -> None:
+    """Compare what a launched probe of one copy left in its buffers with NumPy.
+
+    Raises:
+        WrongResult: they differ by more than rounding.
+    """
+    assert probe.copies == 1, "the interpreter runs a phase once"
+    meant = interpret(probe.graph, probe.inputs, probe.tensors)
+    for value, name, wanted in zip(probe.graph.outputs, probe.node.op.results, meant, strict=True):
+        place = probe.memory.operands[value]
+        if not _agrees(place, buffers, _as_stored(name, wanted, probe.node)):
+            raise WrongResult(f"{probe.task}: {name} is not what NumPy gives")
+
+
+def _as_stored(name: str, wanted: Any, node: Node) -> Any:
+    """Queries and keys as ``panel16.pairs`` has them: the two numbers that rope turns together."""
+    head_dim, pairs = node.attrs.get("head_dim"), node.attrs.get("pairs")
+    if not isinstance(pairs, str) or name not in ("q", "keys"):
+        return wanted
+    assert isinstance(head_dim, int)
+    if name == "q":
+        return wanted[:, pair_order(wanted.shape[1], head_dim, pairs)]
+    return wanted[:, :, :, pair_order(head_dim, head_dim, pairs)]
+
+
+def _agrees(place: Operand, buffers: Mapping[str, Array], wanted: Any) -> bool:
+    match place:
+        case FloatRows():
+            rows = buffers[place.buffer][place.base :][: len(wanted) * place.stride]
+            return _is_close(rows.reshape(len(wanted), -1)[:, : place.columns], wanted)
+        case Int8Rows():
+            assert isinstance(wanted, QuantisedRows)
+            return _is_close_int8(place, buffers, wanted)
+        case Pages():
+            return _is_close(buffers[place.buffer].reshape(wanted.shape), wanted)
+        case _:
+            raise AssertionError(f"a tuned phase gives {place}")
+
+
+def _is_close(got: Array, wanted: Array) -> bool:
+    tolerance = TOLERANCE[wanted.dtype.name] * float(np.abs(wanted).max(initial=0))
+    return bool((np.abs(got.astype(np.float64) - wanted) <= tolerance).all())  # a NaN is not
+
+
+def _is_close_int8(place: Int8Rows, buffers: Mapping[str, Array], wanted: QuantisedRows) -> bool:
+    size, blocks = wanted.values.size, wanted.scales.size
+    values = buffers["scratch_i8"][place.values :][:size].reshape(wanted.values.shape)
+    scales = buffers["scratch_f32"][place.scales :][:blocks].reshape(wanted.scales.shape)
+    difference = np.abs(values.astype(int) - wanted.values)
+    return (
+        _is_close(scales, wanted.scales)
+        and int(difference.max(initial=0)) <= 1
+        and int(np.count_nonzero(difference)) <= ONE_OFF * size
+    )

@@ -1,0 +1,67 @@
+"""A phase on its own runs as in its model, over copies of its weights, and is held to NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inferflux.cli.device import ThisMachine
+from inferflux.codegen.autotune.probe import Probe
+from inferflux.codegen.autotune.task import Task, tasks
+from inferflux.codegen.autotune.trial import DeviceTrials
+from inferflux.codegen.autotune.validate import WrongResult
+from inferflux.codegen.select import StepShape
+from inferflux.codegen.targets import TARGETS
+
+TARGET = TARGETS["cpu:portable"]
+OPS = ("qkv_rope_append", "attention_quantise", "gate_up_quantise", "linear_residual", "linear")
+
+
+@pytest.fixture(scope="module")
+def found(fused) -> Mapping[str, Task]:
+    """The tasks of blocks of four rows, by op."""
+    return {task.key.op: task for task in tasks(fused, TARGET.name, [StepShape(4, 16)])}
+
+
+def test_a_phase_alone_has_the_operands_it_has_in_its_model(found):
+    node = Probe(found["linear_residual"], TARGET, copies=3).node
+    assert [value.type for value in node.inputs] == [
+        value.type for value in found["linear_residual"].phase.node.inputs
+    ]
+
+
+def test_copies_lie_one_behind_the_other(found):
+    probe = Probe(found["linear_residual"], TARGET, copies=3)
+    once = Probe(found["linear_residual"], TARGET, copies=1)
+    arenas = [each.buffers()["weights"] for each in (once, probe)]
+    nbytes = once.copy_bytes
+    for copy in range(3):
+        np.testing.assert_array_equal(arenas[1][copy * nbytes :][:nbytes], arenas[0][:nbytes])
+    assert f'T.cast(place, "int64") * T.int64({nbytes})' in probe.text(probe.task.space[0]).text
+
+
+def test_a_rope_table_is_there_once(found):
+    task = found["qkv_rope_append"]
+    one, many = (Probe(task, TARGET, copies).buffers()["weights"].size for copies in (1, 5))
+    assert many - one == 4 * Probe(task, TARGET, 1).copy_bytes < 4 * one
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_what_a_phase_computes_alone_is_what_its_op_means(found, op):
+    task = found[op]
+    trials = DeviceTrials(task, TARGET, ThisMachine(2), read_bytes=1)
+    trials.check(task.space[-1])
+    assert trials.launch(task.space[0])() > 0
+
+
+@pytest.mark.parametrize("op", ["linear_residual", "gate_up_quantise"])
+def test_a_schedule_that_leaves_a_piece_out_is_found(found, op):
+    kernel = found[op].phase.kernel
+    short = replace(kernel, pieces=lambda node, schedule: f"{kernel.pieces(node, schedule)} - 1")
+    broken = replace(found[op], phase=replace(found[op].phase, kernel=short))
+    trials = DeviceTrials(broken, TARGET, ThisMachine(1), read_bytes=1)
+    with pytest.raises(WrongResult, match=op):
+        trials.check(broken.space[0])
