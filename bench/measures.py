@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Prefill:
+
+class Prefill(msgspec.Struct, frozen=True, tag="prefill", forbid_unknown_fields=True):
     """One prompt of ``num_tokens`` with one row of logits."""
 
     num_tokens: int
@@ -16,6 +17,9 @@ class Prefill:
     @property
     def key(self) -> str:
         return f"prefill_{self.num_tokens}"
+
+    def __str__(self) -> str:
+        return f"prefill {self.num_tokens}"
 
     @property
     def streams(self) -> int:
@@ -26,8 +30,7 @@ class Prefill:
         return self.num_tokens + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Decode:
+class Decode(msgspec.Struct, frozen=True, tag="decode", forbid_unknown_fields=True):
     """``streams`` distinct streams, each ``depth`` tokens deep; ``steps`` steps are timed."""
 
     streams: int
@@ -37,6 +40,9 @@ class Decode:
     @property
     def key(self) -> str:
         return f"decode_x{self.streams}@{self.depth}"
+
+    def __str__(self) -> str:
+        return f"decode x{self.streams}, depth {self.depth}"
 
     def max_tokens(self, chunk_tokens: int) -> int:
         """Tokens a stream may make: in the timed steps, and while others still prefill."""

@@ -33,6 +33,7 @@ class OfflineFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One measure of all sides.  ``ratios`` are of the first side to each other one."""
 
     key: str
+    measure: Measure
     sides: dict[str, SideSpeed]
     ratios: dict[str, Figure] = {}
 
@@ -51,7 +52,7 @@ def compare(measure: Measure, sides: Sequence[Side], rounds: int) -> OfflineFigu
         name: SideSpeed(Figure.of(runs[name]), dict(setting), tried)
         for name, (setting, tried) in chosen.items()
     }
-    return OfflineFigure(measure.key, speeds, _ratios(speeds))
+    return OfflineFigure(measure.key, measure, speeds, _ratios(speeds))
 
 
 def choose(side: Side, measure: Measure) -> tuple[Setting, list[Tried]]:

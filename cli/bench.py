@@ -48,7 +48,7 @@ def bench(
 ) -> None:
     """Measure a model: medians over fresh random prompts, with their spread."""
     from inferflux.bench.machine import usable_cores
-    from inferflux.bench.measures import Decode, Workload
+    from inferflux.bench.measures import Decode, Streams, Workload
     from inferflux.bench.offline import Subject
     from inferflux.bench.run import Plan, run
     from inferflux.bench.serving.run import ServingWorkload
@@ -57,8 +57,9 @@ def bench(
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
 
+    at_depths = tuple(Streams(count, own_depth) for count, own_depth in streams)
     plan = Plan(
-        offline=Workload(tuple(prefill), tuple(streams), tuple(depth), steps, rounds),
+        offline=Workload(tuple(prefill), at_depths, tuple(depth), steps, rounds),
         kv_bytes=kv_bytes,
         rivals=_rivals(model, against or (), peer_python, llama_server),
         serving=ServingWorkload(

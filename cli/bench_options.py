@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from inferflux.bench.measures import Streams
 from inferflux.cli.sizes import Counts, parse_counts, parse_size
 
 _OFFLINE = "Offline"
@@ -39,15 +38,14 @@ def parse_rates(text: str | Rates) -> Rates:
     return rates
 
 
-class StreamCounts(tuple[Streams, ...]):
-    """Numbers of streams as they are written: ``1,4,1@7936``."""
+class StreamCounts(tuple[tuple[int, int | None], ...]):
+    """Numbers of streams, each with its depth if it has one of its own: ``1,4,1@7936``."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
         return ",".join(
-            f"{streams.count}" if streams.depth is None else f"{streams.count}@{streams.depth}"
-            for streams in self
+            f"{count}" if depth is None else f"{count}@{depth}" for count, depth in self
         )
 
 
@@ -59,12 +57,12 @@ def parse_streams(text: str | StreamCounts) -> StreamCounts:
     return StreamCounts(map(_parse_streams, parts))
 
 
-def _parse_streams(part: str) -> Streams:
+def _parse_streams(part: str) -> tuple[int, int | None]:
     count, at, depth = part.partition("@")
     numbers = [count, depth] if at else [count]
     if not all(number.isdecimal() and int(number) > 0 for number in numbers):
         raise typer.BadParameter(f"{part!r} is no number of streams; write for example 4 or 4@2048")
-    return Streams(int(count), int(depth) if at else None)
+    return int(count), int(depth) if at else None
 
 
 Json = Annotated[
@@ -216,7 +214,7 @@ LlamaServer = Annotated[
 ]
 
 DEFAULT_PREFILL = Counts((32, 128, 512))
-DEFAULT_STREAMS = StreamCounts(map(Streams, (1, 4, 8, 16, 32)))
+DEFAULT_STREAMS = StreamCounts((count, None) for count in (1, 4, 8, 16, 32))
 DEFAULT_DEPTHS = Counts((128,))
 DEFAULT_AT_ONCE = Counts((1, 16))
 DEFAULT_CLIENTS = Counts((1, 4, 16))

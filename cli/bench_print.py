@@ -71,7 +71,7 @@ def _streams(serving: ServingResults) -> Table:
         speed = figure.speed
         share = "" if figure.share is None else f"{figure.share:.2f}"
         spread = f"{speed.low:,.1f}-{speed.high:,.1f}"
-        table.add_row(f"{figure.door} {figure.key}", f"{speed.median:,.1f}", spread, share)
+        table.add_row(f"{figure.door} {figure.measure.key}", f"{speed.median:,.1f}", spread, share)
     return table
 
 

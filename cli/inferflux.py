@@ -8,6 +8,7 @@ from inferflux.cli import errors
 from inferflux.cli.bench import bench
 from inferflux.cli.compile import compile_
 from inferflux.cli.inspect import inspect
+from inferflux.cli.report import report
 from inferflux.cli.run import run
 from inferflux.cli.serve import serve
 from inferflux.cli.tune import tune
@@ -37,6 +38,7 @@ app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("serve")(serve)
 app.command("bench")(bench)
+app.command("report")(report)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class StreamsFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Streams decoded at once over a door, beside the same ones offline."""
 
     door: str
-    key: str  # of the offline measure
+    measure: Decode
     speed: Figure  # tok/s
     share: float | None = None  # of the offline median, where that was measured
 
@@ -98,7 +98,7 @@ class ServingBench:
         speed = Figure.of(runs)
         offline = self.offline.get(decode.key)
         share = round(speed.median / offline, 3) if offline else None
-        return StreamsFigure(door.name, decode.key, speed, share)
+        return StreamsFigure(door.name, decode, speed, share)
 
     async def _streams_once(self, door: Door, decode: Decode) -> float:
         max_tokens = decode.max_tokens(self.chunk_tokens)

@@ -56,7 +56,9 @@ class LoadFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def load(self) -> str:
         """As people say it."""
-        return f"{self.clients} clients" if self.rate is None else f"{self.rate:g} requests/s"
+        if self.rate is not None:
+            return f"{self.rate:g} requests/s"
+        return f"{self.clients} client{'' if self.clients == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

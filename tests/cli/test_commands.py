@@ -17,7 +17,7 @@ from inferflux.cli import errors
 from inferflux.errors import InferFluxError
 
 COMMANDS = {
-    "inferflux": ("compile", "tune", "inspect", "run", "serve", "bench"),
+    "inferflux": ("compile", "tune", "inspect", "run", "serve", "bench", "report"),
     "inferctl": ("pull", "models", "synth"),
 }
 HEAVY = ("numpy", "tvm", "tokenizers", "grpc", "starlette", "msgspec", "uvloop")

@@ -1,0 +1,1 @@
+"""What a results file says, for people: plots, and a table for a document."""
