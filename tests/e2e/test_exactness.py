@@ -78,8 +78,8 @@ def test_scores_are_log_probabilities(compiled_default: CompiledDefault) -> None
 
 @pytest.fixture(scope="module")
 def transformers_log_probs(default_model: Path) -> np.ndarray:
-    llama = oracle_module("llama")
-    return llama.log_probs(llama.load(default_model), REFERENCE.tokens)
+    decoders = oracle_module("decoders")
+    return decoders.log_probs(decoders.load(default_model), REFERENCE.tokens)
 
 
 @pytest.mark.oracle

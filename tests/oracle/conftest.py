@@ -28,6 +28,6 @@ def divergence() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def llama() -> ModuleType:
+def decoders() -> ModuleType:
     """Imports torch and transformers: only for tests marked ``oracle``."""
-    return module("llama")
+    return module("decoders")

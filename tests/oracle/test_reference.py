@@ -13,14 +13,14 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def log_probs(llama: ModuleType, default_model: Path, tokens: np.ndarray) -> np.ndarray:
-    return llama.log_probs(llama.load(default_model), tokens)
+def log_probs(decoders: ModuleType, default_model: Path, tokens: np.ndarray) -> np.ndarray:
+    return decoders.log_probs(decoders.load(default_model), tokens)
 
 
 @pytest.fixture(scope="module")
-def tokens(llama: ModuleType, default_model: Path) -> np.ndarray:
+def tokens(decoders: ModuleType, default_model: Path) -> np.ndarray:
     corpus = (HERE / "corpus.txt").read_text(encoding="utf-8")
-    return np.array(llama.tokenize(default_model, corpus), np.int32)
+    return np.array(decoders.tokenize(default_model, corpus), np.int32)
 
 
 def test_the_reference_was_computed_on_the_corpus(

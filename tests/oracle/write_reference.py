@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import decoders
 import divergence
-import llama
 import numpy as np
 
 NUM_BEST = 128
@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 
 def main(model_path: Path) -> None:
     text = (HERE / "corpus.txt").read_text(encoding="utf-8")
-    tokens = np.array(llama.tokenize(model_path, text), np.int32)
-    log_probs = llama.log_probs(llama.load(model_path), tokens)
+    tokens = np.array(decoders.tokenize(model_path, text), np.int32)
+    log_probs = decoders.log_probs(decoders.load(model_path), tokens)
     divergence.save(
         divergence.sketch(tokens, log_probs, NUM_BEST, NUM_DRAWN), HERE / "reference.npz"
     )
