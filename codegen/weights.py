@@ -12,6 +12,7 @@ from inferflux.ir import ops
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.graph import Array, Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
+from inferflux.ir.passes.choose_layouts import PAIRS, VECTOR_PAIRS
 from inferflux.kernels.linear.layouts import (
     BLOCK_BYTES,
     BLOCK_COLUMNS,
@@ -33,7 +34,7 @@ class Packed:
     nbytes: int
     value: Value
     layer: int | None  # of a stacked weight: which of its sources
-    pairs: tuple[int, str] | None  # (head_dim, kind of pairs) under panel16.pairs
+    pairs: tuple[int, str] | None  # (head_dim, kind of pairs) of rows that turn together
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ def _body_pairs(body: Graph, value: Value) -> tuple[int, str] | None:
 
 
 def _pairs(node: Node, value: Value) -> tuple[int, str] | None:
-    if not value.type.layout.endswith(".pairs"):
+    if value.type.layout not in (PAIRS, VECTOR_PAIRS):
         return None
     head_dim, kind = node.attrs["head_dim"], node.attrs["pairs"]
     assert isinstance(head_dim, int)
@@ -128,7 +129,7 @@ def _pairs(node: Node, value: Value) -> tuple[int, str] | None:
 
 
 def _is_vector(value: Value) -> bool:
-    return not value.type.layout
+    return value.type.layout in ("", VECTOR_PAIRS)
 
 
 def _operand(value: Value, base: str) -> Operand:
@@ -144,7 +145,7 @@ def _nbytes(value: Value, target: str) -> int:
     dtype = value.type.dtype
     if _is_vector(value):
         if dtype.name != "f32":
-            raise UnsupportedOnTarget(target, f"a norm weight or table of {value.type}, only f32")
+            raise UnsupportedOnTarget(target, f"a vector or table of {value.type}, only f32")
         return int(np.prod(shape)) * 4
     if dtype.name not in BLOCK_BYTES:
         raise UnsupportedOnTarget(target, f"a weight of {value.type}: no packed layout for {dtype}")
@@ -165,8 +166,9 @@ def _content(packed: Packed, source: ModelSource) -> Array:
         constant = value.producer.op.numpy(**value.producer.attrs)
         return np.ascontiguousarray(constant, np.float32).view(np.uint8).reshape(-1)
     raw = source.tensors[value.sources[packed.layer or 0]].raw
-    if _is_vector(value):
-        return raw
-    rows, columns = (int(dim) for dim in value.type.shape[-2:])
+    is_vector = _is_vector(value)
+    rows = int(value.type.shape[-1 if is_vector else -2])
     order = pair_order(rows, *packed.pairs) if packed.pairs else None
-    return pack_panels(raw, value.type.dtype, rows, columns, order)
+    if is_vector:
+        return raw if order is None else raw.reshape(rows, 4)[order].reshape(-1)
+    return pack_panels(raw, value.type.dtype, rows, int(value.type.shape[-1]), order)

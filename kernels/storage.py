@@ -61,6 +61,11 @@ class Int8Rows:
     def correction(self, row: str, block: str) -> str:
         return f"scratch_i32[{self.corrections} + ({row}) * {self.blocks} + {block}]"
 
+    def correction_of(self, offset: int, row: str, block: str) -> str:
+        """-offset * sum, for a power of two up to 128."""
+        kept = self.correction(row, block)
+        return kept if offset == 128 else f"T.shift_right({kept}, {8 - offset.bit_length()})"
+
 
 @dataclass(frozen=True, slots=True)
 class Panels:
@@ -83,7 +88,7 @@ class Panels:
     @property
     def bits(self) -> int:
         """Of a quantised weight's integers."""
-        return 4 if self.dtype == "q4_1" else 8
+        return 8 if self.dtype == "q8_0" else 4
 
     @property
     def has_minimum(self) -> bool:
@@ -91,9 +96,9 @@ class Panels:
         return self.dtype == "q4_1"
 
     @property
-    def is_offset(self) -> bool:
-        """Its integers are stored 128 too large, to be unsigned."""
-        return self.dtype == "q8_0"
+    def offset(self) -> int:
+        """How much too large its integers are stored, so that they are unsigned."""
+        return {"q4_0": 8, "q8_0": 128}.get(self.dtype, 0)
 
     @property
     def blocks(self) -> int:

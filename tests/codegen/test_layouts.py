@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inferflux.ir.quantised import dequantise, quantise
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0
+from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0
 from inferflux.kernels.linear.layouts import (
     BLOCK_BYTES,
     pack_panels,
@@ -14,26 +14,26 @@ from inferflux.kernels.linear.layouts import (
     pair_order,
 )
 
+OFFSET = {Q4_0: 8, Q4_1: 0, Q8_0: 128}  # what a stored integer is too large by
+
 
 def stored(dtype, rows, columns):
     values = np.random.default_rng(rows).normal(0, 1, (rows, columns)).astype(np.float32)
-    if dtype.is_quantised:
-        return quantise(values, dtype).reshape(-1)
-    return values.astype(np.float32 if dtype == F32 else np.float16).reshape(-1).view(np.uint8)
+    return quantise(values, dtype).reshape(-1)
 
 
 def unpacked(packed, dtype, columns):
     """Panels to rows, read lane by lane as the description in ``layouts`` says."""
     if not dtype.is_quantised:
-        plain = packed.view(np.float32 if dtype == F32 else np.float16)
+        plain = dequantise(packed, dtype, (packed.size // dtype.block_bytes,))
         return plain.reshape(-1, columns, 16).transpose(0, 2, 1).reshape(-1, columns)
     blocks = packed.reshape(-1, columns // 32, BLOCK_BYTES[dtype.name])
-    groups = 4 if dtype == Q4_1 else 8
+    groups = 8 if dtype == Q8_0 else 4
     quads = blocks[..., : groups * 64].reshape(*blocks.shape[:2], groups, 16, 4)
-    if dtype == Q4_1:
+    if dtype != Q8_0:
         quads = np.concatenate([quads & 15, quads >> 4], axis=2)
     numbers = quads.transpose(0, 3, 1, 2, 4).astype(np.float32)  # panel, lane, block, group, 4
-    numbers = numbers.reshape(len(blocks), 16, -1, 32) - (0 if dtype == Q4_1 else 128)
+    numbers = numbers.reshape(len(blocks), 16, -1, 32) - OFFSET[dtype]
     halves = np.ascontiguousarray(blocks[..., groups * 64 :]).view(np.float16).astype(np.float32)
     halves = halves.reshape(*blocks.shape[:2], -1, 16).transpose(2, 0, 3, 1)[..., None]
     minimum = halves[1] if dtype == Q4_1 else 0
@@ -42,7 +42,17 @@ def unpacked(packed, dtype, columns):
 
 @pytest.mark.parametrize(
     ("dtype", "rows", "columns"),
-    [(F32, 17, 5), (F16, 16, 33), (F16, 1, 1), (Q4_1, 40, 96), (Q8_0, 33, 64), (Q8_0, 16, 32)],
+    [
+        (F32, 17, 5),
+        (F16, 16, 33),
+        (F16, 1, 1),
+        (BF16, 17, 33),
+        (Q4_0, 40, 96),
+        (Q4_0, 16, 32),
+        (Q4_1, 40, 96),
+        (Q8_0, 33, 64),
+        (Q8_0, 16, 32),
+    ],
 )
 def test_panels_hold_every_row_and_zeros_behind_the_last(dtype, rows, columns):
     raw = stored(dtype, rows, columns)

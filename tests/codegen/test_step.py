@@ -16,7 +16,23 @@ MODELS = {
         "head_type": "f16",
         "context_length": 128,
     },
-    "tied": {"heads": 3, "head_dim": 64, "embedding_type": "q4_1", "context_length": 128},
+    "tied": {
+        "layer_types": ("q4_1", "q4_0"),
+        "embedding_type": "q4_1",
+        "heads": 3,
+        "head_dim": 64,
+        "rope_factors": (1.0,) * 20 + (4.0,) * 12,
+        "context_length": 128,
+    },
+    "biased": {
+        "architecture": "qwen2",
+        "layer_types": ("q4_0", "bf16", "q4_0", "q8_0"),
+        "embedding_type": "q4_0",
+        "head_type": "bf16",
+        "heads": 4,
+        "kv_heads": 2,
+        "context_length": 128,
+    },
     # Hidden rows are not whole vectors; what follows them in scratch is not zero for long.
     "narrow": {
         "layer_types": ("f16", "f32"),
@@ -63,7 +79,7 @@ def test_float32_steps_are_the_graph_as_imported(tiny_model, target, name):
     assert errors(model.session(), model.imported).max() < SUMS
 
 
-@pytest.mark.parametrize("name", ["mixed", "tied"])
+@pytest.mark.parametrize("name", ["mixed", "tied", "biased"])
 def test_default_steps_are_the_fused_graph(tiny_model, target, name):
     model = tiny_model(target, **MODELS[name])
     found = errors(model.session(), model.fused)

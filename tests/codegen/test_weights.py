@@ -12,11 +12,13 @@ from inferflux.codegen.weights import ALIGNMENT, pack_weights, plan_weights
 from inferflux.ir import frontend, ops, passes
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.types import F16, F32, I32, tensor
+from inferflux.kernels.linear.layouts import pair_order
 
 MODELS = {
     "tied": {"layer_types": ("q4_1",)},
     "untied": {"layer_types": ("q4_1", "f16", "q4_1", "q8_0"), "head_type": "f16"},
     "narrow": {"layer_types": ("f16",), "embedding_type": "f32", "hidden": 40},
+    "biased": {"layer_types": ("q4_0", "bf16"), "architecture": "qwen2"},
 }
 
 
@@ -53,6 +55,21 @@ def test_the_arena_is_aligned_and_holds_each_vector_as_it_is_in_the_file(model):
     for packed in norms:
         raw = source.tensors[packed.value.sources[packed.layer or 0]].raw
         np.testing.assert_array_equal(arena[packed.offset :][: packed.nbytes], raw)
+
+
+def test_biases_lie_in_the_order_of_the_rows_they_are_added_to(tiny_gguf):
+    source = frontend.open(tiny_gguf(architecture="qwen2", layer_types=("q4_0", "q4_0")))
+    plan = plan_weights(passes.run(frontend.build(source)), "x")
+    arena = pack_weights(plan, source)
+    for packed in plan.packed:
+        name = packed.value.sources[packed.layer or 0] if packed.value.sources else ""
+        if not name.endswith(".bias"):
+            continue
+        got = arena[packed.offset :][: packed.nbytes].view(np.float32)
+        bias = source.tensors[name].raw.view(np.float32)
+        turns = "attn_v" not in name  # the values' rows are as in the file
+        order = pair_order(len(bias), 32, "halves") if turns else slice(None)
+        np.testing.assert_array_equal(got, bias[order])
 
 
 def test_layers_of_a_kind_lie_at_one_stride(tiny_gguf):

@@ -7,7 +7,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F16, F32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I32, Q4_0, Q4_1, Q8_0, tensor
 
 
 def embedding(dtype, rows, columns):
@@ -22,6 +22,9 @@ def embedding(dtype, rows, columns):
         (F32, 37, 40),
         (F16, 16, 33),
         (F16, 37, 64),
+        (BF16, 37, 33),
+        (Q4_0, 37, 64),
+        (Q4_0, 16, 32),
         (Q4_1, 37, 32),
         (Q4_1, 64, 96),
         (Q8_0, 37, 96),

@@ -7,7 +7,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0, tensor
 
 ROWS = (1, 3, 8, 9, 17)
 
@@ -17,10 +17,18 @@ CASES = [
     (F32, False, 8, 16, 33),
     (F16, False, 4, 1, 48),
     (F16, False, 2, 320, 5),
+    (BF16, False, 4, 33, 7),
+    (BF16, False, 1, 16, 48),
+    (Q4_0, False, 2, 50, 64),
+    (Q4_0, False, 1, 16, 32),
     (Q4_1, False, 1, 50, 32),
     (Q4_1, False, 4, 16, 96),
     (Q8_0, False, 8, 33, 64),
     (Q8_0, False, 2, 16, 32),
+    (Q4_0, True, 1, 544, 64),
+    (Q4_0, True, 2, 15, 32),
+    (Q4_0, True, 4, 48, 160),
+    (Q4_0, True, 8, 100, 96),
     (Q4_1, True, 1, 544, 64),
     (Q4_1, True, 2, 15, 32),
     (Q4_1, True, 4, 48, 160),
@@ -62,7 +70,7 @@ def test_linear(compile_graph, assert_close, dtype, is_integer, row_block, outpu
 
 @pytest.mark.parametrize(
     ("dtype", "is_integer", "row_block"),
-    [(F32, False, 4), (F16, False, 1), (Q4_1, True, 1), (Q8_0, True, 4)],
+    [(F32, False, 4), (BF16, False, 1), (Q4_0, True, 4), (Q4_1, True, 1), (Q8_0, True, 4)],
 )
 def test_linear_residual_adds_in_place(compile_graph, assert_close, dtype, is_integer, row_block):
     step = compile_graph(product(dtype, is_integer, 40, 64, residual=True), row_block)
@@ -82,7 +90,9 @@ def test_a_head_takes_one_row_or_many(compile_graph, assert_close, row_block):
         assert_close(step(given)[0], step.meaning(given)[0])
 
 
-@pytest.mark.parametrize(("dtype", "is_integer"), [(F16, False), (Q4_1, True), (Q8_0, True)])
+@pytest.mark.parametrize(
+    ("dtype", "is_integer"), [(F16, False), (BF16, False), (Q4_0, True), (Q8_0, True)]
+)
 def test_a_row_does_not_depend_on_its_block_nor_on_its_neighbours(
     compile_graph, cpu_target, dtype, is_integer
 ):
@@ -94,13 +104,13 @@ def test_a_row_does_not_depend_on_its_block_nor_on_its_neighbours(
         np.testing.assert_array_equal(step(given)[0], rows)
 
 
-@pytest.mark.parametrize("dtype", [Q4_1, Q8_0])
+@pytest.mark.parametrize("dtype", [Q4_0, Q4_1, Q8_0])
 def test_a_row_of_zeros_gives_zeros(compile_graph, dtype):
     step = compile_graph(product(dtype, True, 16, 64))
     np.testing.assert_array_equal(step({"x": np.zeros((3, 64), np.float32)})[0], 0)
 
 
-@pytest.mark.parametrize("dtype", [Q4_1, Q8_0])
+@pytest.mark.parametrize("dtype", [Q4_0, Q4_1, Q8_0])
 @pytest.mark.parametrize("magnitude", [1e-30, 1e30])
 def test_integer_products_hold_at_any_magnitude(compile_graph, assert_close, dtype, magnitude):
     step = compile_graph(product(dtype, True, 16, 64))

@@ -9,7 +9,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F16, F32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I32, Q4_0, Q4_1, Q8_0, tensor
 
 PAGE, NUM_PAGES, CONTEXT = 16, 5, 40
 ROWS = (1, 3, 8, 9, 17)
@@ -29,11 +29,13 @@ class Case:
     pairs: str = "adjacent"
     layers: int = 1
     is_integer: tuple[bool, bool, bool] = (False, False, False)
+    has_biases: bool = False
 
     def __str__(self) -> str:
         types = " ".join(str(dtype) for dtype in self.types)
         heads = f"{self.heads}/{self.kv_heads} heads of {self.head_dim}"
-        return f"{types}, {heads}, {self.pairs}, {self.pages} pages, {self.row_block} rows"
+        biased = ", biased" if self.has_biases else ""
+        return f"{types}, {heads}, {self.pairs}, {self.pages} pages, {self.row_block} rows{biased}"
 
 
 INTEGER = (True, True, True)
@@ -45,6 +47,10 @@ CASES = [
     Case((Q4_1,) * 3, row_block=8, is_integer=INTEGER, head_dim=128, heads=2, pairs="halves"),
     Case((Q8_0,) * 3, row_block=4, is_integer=INTEGER, heads=3, hidden=64, layers=2, pages=F32),
     Case((Q8_0, Q4_1, F16), row_block=2, is_integer=(True, True, False), head_dim=96, pages=F32),
+    Case(
+        (Q4_0,) * 3, row_block=4, is_integer=INTEGER, head_dim=64, pairs="halves", has_biases=True
+    ),
+    Case((BF16, Q4_0, BF16), heads=2, kv_heads=2, layers=2, hidden=64, has_biases=True),
 ]
 
 
@@ -55,6 +61,11 @@ def graph_of(case):
         Value(tensor(dtype, width, case.hidden), name, sources=(name,))
         for name, dtype, width in zip(("wq", "wk", "wv"), case.types, widths, strict=True)
     )
+    biases = tuple(
+        Value(tensor(F32, width), name, sources=(name,))
+        for name, width in zip(("bq", "bk", "bv"), widths, strict=True)
+        if case.has_biases
+    )
     quantised = ops.quantise(x) if any(case.is_integer) else x
     given = [quantised if integer else x for integer in case.is_integer]
     positions, slots = Value(tensor(I32, "T"), "positions"), Value(tensor(I32, "T"), "slots.0")
@@ -63,12 +74,12 @@ def graph_of(case):
     values = Value(tensor(case.pages, *shape, PAGE, case.head_dim), "v.0")
     table = ops.rope_table(theta=500.0, head_dim=case.head_dim, length=CONTEXT)
     results = ops.qkv_rope_append(
-        *(*given, *weights, table, positions, slots, keys, values),
+        *(*given, *weights, table, positions, slots, keys, values, *biases),
         layer=case.layers - 1,
         head_dim=case.head_dim,
         pairs=case.pairs,
     )
-    return Graph((x, positions, slots, keys, values), results, weights)
+    return Graph((x, positions, slots, keys, values), results, (*weights, *biases))
 
 
 def step_of(case, rows):

@@ -18,6 +18,16 @@ class Memory(Words):
     def f32_scalar(self, buffer: Buffer, at: Expr) -> Expr:
         return self._raw(buffer, at, 4, "float32")
 
+    def bf16_lanes(self, buffer: Buffer, at: Expr) -> Expr:
+        """16 bf16 at a byte, as floats, whose upper halves they are."""
+        bits = self._t.cast(self._raw(buffer, at, 32, "uint16x16"), "uint32x16")
+        upper = self._t.shift_left(bits, self._t.broadcast(self._t.uint32(16), LANES))
+        return self._t.reinterpret(upper, dtype="float32x16")
+
+    def bf16_scalar(self, buffer: Buffer, at: Expr) -> Expr:
+        bits = self._t.cast(self._raw(buffer, at, 2, "uint16"), "uint32")
+        return self._t.reinterpret(self._t.shift_left(bits, self._t.uint32(16)), dtype="float32")
+
     def byte_lanes(self, buffer: Buffer, at: Expr, shift: Expr, mask: int) -> Expr:
         """Of 16 groups of 4 bytes: one byte (or nibble) of each, as floats."""
         groups = self._raw(buffer, at, 64, "int32x16")
