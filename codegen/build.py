@@ -16,7 +16,6 @@ from inferflux.codegen.artifact.compiled import (
     KVGroup,
     KVStream,
     ModelFacts,
-    StepVariant,
     TokenizerFacts,
 )
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
@@ -24,7 +23,7 @@ from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
-from inferflux.codegen.target import CpuTarget, UnsupportedOnTarget
+from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget, UnsupportedOnTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.templates import package_text, source_text, template_text
 from inferflux.codegen.weights import WeightPlan, pack_weights, plan_weights
@@ -32,10 +31,8 @@ from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
 from inferflux.ir.graph import Graph
-from inferflux.kernels.kernel import StepShape
 
-MAX_STEP_TOKENS = 512
-LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "pool.j2", "pool.ll.j2")
+LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "pool.j2", "pool.ll.j2", "bf16.ll")
 WORDS = "inferflux.codegen.targets.words"
 
 Progress = Callable[[str, float], None]
@@ -66,21 +63,35 @@ def compile(  # noqa: A001  the verb of the pipeline
     tuning = tuning if tuning is not None else shipped_tuning()
     report("reading the graph", 0.0)
     config = frontend.config(source)
-    graph = passes.run(frontend.build(source), passes.PIPELINE, numerics=numerics, dump=dump_ir)
+    graphs = _lower(source, numerics, [_target(name) for name in targets], dump_ir)
     weights: dict[str, Bytes] = {}
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
         share = _Share(report, number / len(targets), 1 / len(targets))
-        build = _TargetBuild(source, config, graph, _target(name), numerics, tuning, share)
+        build = _TargetBuild(source, config, graphs, _target(name), numerics, tuning, share)
         compiled[name] = build.run(weights)
     report("compiled", 1.0)
     return CompiledModel(
         facts=_facts(source, config),
         tokenizer=TokenizerFacts(**asdict(frontend.tokenizer(source))),
-        graph={name: str(graph) for name in targets},
+        graph=dict.fromkeys(targets, str(next(iter(graphs.values())))),
         targets=compiled,
         weights=weights,
     )
+
+
+def _lower(
+    source: ModelSource, numerics: str, targets: Sequence[CpuTarget], dump: Path | None
+) -> dict[str, Graph]:
+    """A graph for each arithmetic that products are computed in, the one for all steps first."""
+    imported = frontend.build(source)
+    graph = passes.run(imported, numerics=numerics, dump=dump)
+    if numerics == "float32":
+        return {"f32": graph}
+    graphs = {"i8x32": graph}
+    if any(target.panels for target in targets):
+        graphs["bf16"] = passes.run(imported, activations="bf16", dump=dump and dump / "bf16")
+    return graphs
 
 
 class _Share:
@@ -100,20 +111,23 @@ class _TargetBuild:
         self,
         source: ModelSource,
         config: ModelConfig,
-        graph: Graph,
+        graphs: Mapping[str, Graph],
         target: CpuTarget,
         numerics: str,
         tuning: Tuning,
         report: _Share,
     ) -> None:
         _require_head_dim(config, target)
-        self.source, self.config, self.graph = source, config, graph
+        self.source, self.config = source, config
         self.target, self.numerics, self.report = target, numerics, report
         self.choose = tuning.schedule
-        self.plan: WeightPlan = plan_weights(graph, target.name)
-        self.memory: MemoryPlan = plan_memory(
-            graph, self.plan, MAX_STEP_TOKENS, config.vocab_size, target.name
-        )
+        self.forms = [
+            _Form(arithmetic, graph, target, config.vocab_size)
+            for arithmetic, graph in graphs.items()
+            if target.shapes(arithmetic)
+        ]
+        self.graph, self.plan = self.forms[0].graph, self.forms[0].plan
+        assert all(form.plan.places == self.plan.places for form in self.forms), "one arena for all"
 
     def run(self, weights: dict[str, Bytes]) -> CompiledTarget:
         """Give the compiled target; its segment of weights is added to ``weights``."""
@@ -135,7 +149,7 @@ class _TargetBuild:
             target_key=self._key(kernel_keys).digest,
             features=self.target.features,
             objects=objects,
-            sources={f"{step.symbol}.py": step.text for step in steps},
+            sources=self._sources(steps),
             kernel_keys=kernel_keys,
             weights=segment,
             kv_groups=tuple(_kv_groups(self.graph, self.config)),
@@ -143,17 +157,24 @@ class _TargetBuild:
         )
 
     def _write_steps(self) -> tuple[list[StepText], dict[str, KernelKey]]:
-        writer = StepWriter(self.graph, self.target, self.memory)
         steps: list[StepText] = []
         keys: dict[str, KernelKey] = {}
-        for shape in step_shapes(self.target):
-            phases = select(self.graph, shape, self.target.name, self.choose)
-            steps.append(writer.write(phases, self.plan.layer_bases, shape))
-            keys |= {
-                f"step_{shape.row_block}/{number}": _kernel_key(phase, self.target)
-                for number, phase in enumerate(_flat(phases))
-            }
+        for form in self.forms:
+            writer = StepWriter(form.graph, self.target, form.memory, form.arithmetic)
+            for shape in self.target.shapes(form.arithmetic):
+                phases = select(form.graph, shape, self.target.name, self.choose)
+                step = writer.write(phases, form.plan.layer_bases, shape)
+                steps.append(step)
+                keys |= {
+                    f"{step.symbol}/{number}": _kernel_key(phase, self.target)
+                    for number, phase in enumerate(_flat(phases))
+                }
         return steps, keys
+
+    def _sources(self, steps: Sequence[StepText]) -> dict[str, str]:
+        """The text of every step, and the graphs besides the one for all steps."""
+        graphs = {f"{form.arithmetic}.ir": str(form.graph) for form in self.forms[1:]}
+        return {f"{step.symbol}.py": step.text for step in steps} | graphs
 
     def _key(self, kernel_keys: Mapping[str, str]) -> TargetKey:
         return TargetKey(
@@ -161,20 +182,20 @@ class _TargetBuild:
             features=" ".join(self.target.features),
             numerics=self.numerics,
             passes=" ".join(each.__name__ for phase in passes.PIPELINE for each in phase.passes),
-            graph=str(self.graph),
+            graph="".join(str(form.graph) for form in self.forms),
             layouts=" ".join(sorted({value.type.layout for value in self.graph.weights})),
             kernel_keys=lines(kernel_keys),
             launch="\n".join((*map(source_text, LAUNCH), package_text(WORDS))),
         )
 
     def _step(self, steps: Sequence[StepText]) -> CpuStep:
-        sizes = self.memory.sizes
+        sizes = [form.memory.sizes for form in self.forms]
         return CpuStep(
             arguments=(*step_buffers(self.graph), *SCALARS),
-            variants=tuple(StepVariant(step.symbol, step.max_tokens) for step in steps),
-            scratch_f32=sizes["scratch_f32"],
-            scratch_i8=sizes["scratch_i8"],
-            scratch_i32=sizes["scratch_i32"],
+            variants=tuple(step.variant for step in steps),
+            scratch_f32=max(size["scratch_f32"] for size in sizes),
+            scratch_i8=max(size["scratch_i8"] for size in sizes),
+            scratch_i32=max(size["scratch_i32"] for size in sizes),
             sync=counters(max(step.num_phases for step in steps)),
             row_padding=ROW_PADDING,
             logits_stride=padded(self.config.vocab_size),
@@ -183,11 +204,15 @@ class _TargetBuild:
         )
 
 
-def step_shapes(target: CpuTarget) -> tuple[StepShape, ...]:
-    """The variants of a target's step: each takes one block of rows, the last whole steps."""
-    *small, last = target.row_blocks
-    shapes = [StepShape(row_block, row_block) for row_block in small]
-    return (*shapes, StepShape(last, MAX_STEP_TOKENS))
+class _Form:
+    """The model in one arithmetic: its graph, and where its values lie."""
+
+    def __init__(self, arithmetic: str, graph: Graph, target: CpuTarget, vocab_size: int) -> None:
+        self.arithmetic, self.graph = arithmetic, graph
+        self.plan: WeightPlan = plan_weights(graph, target.name)
+        self.memory: MemoryPlan = plan_memory(
+            graph, self.plan, MAX_STEP_TOKENS, vocab_size, target.name
+        )
 
 
 def _target(name: str) -> CpuTarget:

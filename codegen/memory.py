@@ -11,7 +11,17 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.kernels.storage import LANES, UNIT, Array, FloatRows, Int8Rows, Operand, Pages
+from inferflux.ir.types import BF16
+from inferflux.kernels.storage import (
+    LANES,
+    UNIT,
+    Array,
+    BfloatRows,
+    FloatRows,
+    Int8Rows,
+    Operand,
+    Pages,
+)
 
 MAX_WORKERS = 64
 ROW_PADDING = 16  # rows past the last: a block of rows computes them and nobody reads them
@@ -25,6 +35,7 @@ class MemoryPlan:
 
     operands: dict[Value, Operand] = field(default_factory=dict)
     worker_scratch: str = ""  # where a worker's own part of scratch_f32 begins, as an expression
+    worker_panels: str = ""  # and its part of scratch_i32, for unpacked weights
     sizes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
@@ -57,7 +68,16 @@ class _Planner:
         start, own = self.memory.sizes["scratch_f32"], padded(self.vocab_size)
         self.memory.worker_scratch = f"{start} + worker * {own}"
         self.memory.sizes["scratch_f32"] = start + MAX_WORKERS * own
+        start, own = self.memory.sizes["scratch_i32"], self._panel_elements()
+        self.memory.worker_panels = f"{start} + worker * {own}"
+        self.memory.sizes["scratch_i32"] = start + MAX_WORKERS * own
         return self.memory
+
+    def _panel_elements(self) -> int:
+        """Of two units of weights as bf16 pairs: what a gate and an up projection unpack."""
+        placed = self.memory.operands.values()
+        columns = max((rows.columns for rows in placed if isinstance(rows, BfloatRows)), default=0)
+        return 2 * UNIT * columns // 2
 
     def _plan_nodes(
         self, nodes: Sequence[Node], outputs: Sequence[Value], keep: Sequence[Value]
@@ -110,7 +130,9 @@ class _Planner:
             return
         width = value.type.shape[-1]
         assert isinstance(width, int), f"the rows of {value.type} are static"
-        if value.type.dtype.is_quantised:
+        if value.type.dtype == BF16:
+            self.memory.operands[value] = BfloatRows(width, self._take("scratch_i32", width // 2))
+        elif value.type.dtype.is_quantised:
             blocks = width // 32
             self.memory.operands[value] = Int8Rows(
                 columns=width,
@@ -148,6 +170,8 @@ class _Planner:
                 self._give("scratch_f32", columns // 32, rows.scales)
                 self._give("scratch_f32", columns // 32, rows.scaled_sums)
                 self._give("scratch_i32", columns // 32, rows.corrections)
+            case BfloatRows(columns=columns) as rows:
+                self._give("scratch_i32", columns // 2, rows.base)
             case FloatRows(buffer="scratch_f32") as rows:
                 self._give("scratch_f32", rows.stride, rows.base)
             case _:

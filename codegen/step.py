@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from inferflux.codegen.artifact.compiled import StepVariant
 from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
@@ -12,7 +13,7 @@ from inferflux.codegen.targets.words.workers import COUNTER_STRIDE
 from inferflux.codegen.templates import render
 from inferflux.ir.graph import Attr, Graph, Node, Stacked
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
-from inferflux.kernels.cut import row_blocks_of
+from inferflux.kernels.cut import chunks_of, rows_of
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Operand, Pages
 
@@ -25,9 +26,17 @@ class StepText:
     """One variant of the step as TVMScript, and how its function is called."""
 
     symbol: str
-    max_tokens: int
+    arithmetic: str
+    shape: StepShape
     text: str
     num_phases: int
+
+    @property
+    def variant(self) -> StepVariant:
+        """What a runtime is told of it."""
+        return StepVariant(
+            self.symbol, self.arithmetic, self.shape.min_tokens, self.shape.max_tokens
+        )
 
 
 def counters(num_phases: int) -> int:
@@ -52,6 +61,7 @@ class StepWriter:
     graph: Graph
     target: CpuTarget
     memory: MemoryPlan
+    arithmetic: str = "i8x32"  # what products are computed in: it names the function
 
     def write(
         self,
@@ -61,7 +71,7 @@ class StepWriter:
     ) -> StepText:
         """Write the variant of one shape.  ``bases``: see ``WeightPlan.layer_bases``."""
         buffers = step_buffers(self.graph)
-        symbol = f"step_{shape.row_block}"
+        symbol = f"step_{self.arithmetic}_{shape.row_block}"
         texts, index = [], 0
         for number, item in enumerate(phases):
             if isinstance(item, Phase):
@@ -81,7 +91,7 @@ class StepWriter:
                 "phases": "\n".join(texts),
             },
         )
-        return StepText(symbol, shape.max_tokens, text, index)
+        return StepText(symbol, self.arithmetic, shape, text, index)
 
     def _layers(
         self, layers: Layers, number: str, index: int, bases: tuple[tuple[int, int], ...]
@@ -133,7 +143,6 @@ class StepWriter:
         """The phase body: the template with operands, attributes and schedule filled in."""
         operands = dict(self._operands(phase))
         attrs = {name: _attr(value, names) for name, value in phase.node.attrs.items()}
-        row_block = phase.schedule.get("row_block", 1)
         return render(
             phase.kernel.template,
             {
@@ -141,8 +150,10 @@ class StepWriter:
                 **attrs,
                 **phase.schedule,
                 **phase.kernel.parameters(operands, phase.schedule),
-                "row_blocks": row_blocks_of(phase.node, row_block),
+                "row_count": rows_of(phase.node),
+                "row_chunks": chunks_of(phase.node, phase.schedule),
                 "scratch": self.memory.worker_scratch,
+                "panels": self.memory.worker_panels,
             },
         )
 

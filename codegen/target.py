@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inferflux.errors import InferFluxError
+from inferflux.kernels.kernel import StepShape
 
 
 class UnsupportedOnTarget(InferFluxError):
@@ -17,6 +18,9 @@ class UnsupportedOnTarget(InferFluxError):
         super().__init__(f"{target} cannot run {what}")
 
 
+MAX_STEP_TOKENS = 512
+
+
 @dataclass(frozen=True, slots=True)
 class CpuTarget:
     """A level of CPU.  ``machines`` are those it has an object for, with LLVM's words for each."""
@@ -25,5 +29,21 @@ class CpuTarget:
     machines: Mapping[str, Mapping[str, object]]  # machine -> TVM's target
     features: tuple[str, ...]  # what /proc/cpuinfo must list
     row_blocks: tuple[int, ...]  # rows computed together, one step function for each
+    panels: StepShape | None = None  # of the step whose products are of bf16, where it has those
     dots: str = "float"  # what multiplies packed integers, a word of targets/words/dots.py
     native_half: bool = False  # it converts vectors of f16
+
+    def __str__(self) -> str:
+        return self.name
+
+    def shapes(self, arithmetic: str) -> tuple[StepShape, ...]:
+        """The variants of the step whose products are computed in ``arithmetic``."""
+        if arithmetic == "bf16":
+            return (self.panels,) if self.panels else ()
+        following = (*(block + 1 for block in self.row_blocks[:-1]), 1)
+        limits = (*self.row_blocks[:-1], MAX_STEP_TOKENS)
+        starts = (1, *following)
+        return tuple(
+            StepShape(block, limit, min_tokens=start)
+            for block, limit, start in zip(self.row_blocks, limits, starts, strict=False)
+        )

@@ -46,6 +46,11 @@ class WeightPlan:
     packed: list[Packed] = field(default_factory=list)
     nbytes: int = 0
 
+    @property
+    def places(self) -> list[tuple[object, ...]]:
+        """What lies where, in words that two graphs of one model share."""
+        return [(each.offset, each.nbytes, each.value.sources, each.layer) for each in self.packed]
+
 
 def plan_weights(graph: Graph, target: str) -> WeightPlan:
     """Lay the weights out in reading order; layers of a kind follow each other at one stride."""

@@ -23,6 +23,16 @@ class QuantisedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BfloatRows:
+    """A bf16 value: activations on their way into a product of bf16 with float32 sums."""
+
+    values: Array  # (..., D) float32 that bf16 holds
+
+
+Activations = QuantisedRows | BfloatRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WeightRows:
     """A quantised weight: rows of blocks, as in the file."""
 
@@ -40,6 +50,18 @@ def quantise_rows(x: Array) -> QuantisedRows:
     inverse = np.divide(np.float32(127), amax, out=np.zeros_like(amax), where=amax > 0)
     values = np.rint(blocks * inverse[..., None]).astype(np.int8)
     return QuantisedRows(values.reshape(x.shape), amax / np.float32(127))
+
+
+def round_bf16(x: Array) -> Array:
+    """f32 to the nearest that bf16 holds, halves to even."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    odd = bits >> 16 & 1
+    return ((bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def narrow(x: Array, dtype: DType) -> Activations:
+    """f32 rows as what products take of them: i8x32 or bf16."""
+    return quantise_rows(x) if dtype == I8X32 else BfloatRows(round_bf16(x))
 
 
 def to_f32(weight: Array | WeightRows) -> Array:

@@ -23,10 +23,10 @@ def rows_of(node: Node) -> str:
             raise AssertionError(f"{node.op} has rows of {other}, neither T nor R")
 
 
-def row_blocks_of(node: Node, row_block: int) -> str:
-    """How many blocks of ``row_block`` cover a node's rows."""
-    rows = rows_of(node)
-    return rows if row_block == 1 else f"T.truncdiv({rows} + {row_block - 1}, {row_block})"
+def chunks_of(node: Node, schedule: Schedule) -> str:
+    """How many chunks of row blocks, as a schedule has them, cover a node's rows."""
+    rows, chunk = rows_of(node), schedule.get("row_block", 1) * schedule.get("chunk", 1)
+    return rows if chunk == 1 else f"T.truncdiv({rows} + {chunk - 1}, {chunk})"
 
 
 def grouped(units: int, shape: StepShape) -> Iterator[Schedule]:
@@ -35,10 +35,11 @@ def grouped(units: int, shape: StepShape) -> Iterator[Schedule]:
     The default makes PIECES of one row block. Large row blocks make pieces enough by themselves,
     and reread their weights from the cache: of them it is one unit.
     """
+    fixed = {"row_block": shape.row_block, "chunk": shape.row_blocks}
     default = max(1, units // PIECES) if shape.row_block < 8 else 1
     for prefetch in PREFETCHES:
         for size in dict.fromkeys((default, *_group_sizes(units))):
-            yield {"row_block": shape.row_block, "units": size, "prefetch": prefetch}
+            yield {**fixed, "units": size, "prefetch": prefetch}
 
 
 def _group_sizes(units: int) -> Iterator[int]:
@@ -52,9 +53,9 @@ def _group_sizes(units: int) -> Iterator[int]:
 
 
 def grouped_pieces(node: Node, units: int, schedule: Schedule) -> str:
-    """Row blocks times groups of units; neighbouring pieces share the weights, not the rows."""
+    """Chunks of rows times groups of units; neighbouring pieces share the weights, not the rows."""
     groups = -(-units // schedule["units"])
-    return f"{row_blocks_of(node, schedule['row_block'])} * {groups}"
+    return f"{chunks_of(node, schedule)} * {groups}"
 
 
 def whole_rows(node: Node, shape: StepShape) -> Iterator[Schedule]:

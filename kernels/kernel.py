@@ -13,13 +13,16 @@ Schedule = Mapping[str, int]  # a point of a family's space, by name
 
 @dataclass(frozen=True, slots=True)
 class StepShape:
-    """What is fixed when a variant of the step is compiled.
+    """What is fixed when a variant of the step, for min_tokens to max_tokens, is compiled.
 
     ``row_block`` tokens are computed together: every weight that is unpacked serves them all.
+    Weights for bf16 products are unpacked to memory and serve ``row_blocks``, one after the other.
     """
 
     row_block: int
     max_tokens: int
+    row_blocks: int = 1
+    min_tokens: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,23 @@ class Int8Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class BfloatRows:
+    """bf16[rows, columns] in scratch_i32, two adjacent columns an element."""
+
+    columns: int
+    base: int
+
+    form: str = "bf16"
+
+    @property
+    def pairs(self) -> int:
+        return self.columns // 2
+
+    def pair(self, row: str, pair: str) -> str:
+        return f"{self.base} + ({row}) * {self.pairs} + {pair}"
+
+
+@dataclass(frozen=True, slots=True)
 class Panels:
     """A weight [rows, columns] in panels of 16 rows, somewhere in the arena of weights.
 
@@ -151,4 +168,4 @@ class Pages:
         )
 
 
-Operand = FloatRows | Int8Rows | Panels | Vector | Array | Pages
+Operand = FloatRows | Int8Rows | BfloatRows | Panels | Vector | Array | Pages

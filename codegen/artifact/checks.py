@@ -144,9 +144,13 @@ def _step(step: CpuStep, where: str) -> Iterator[str]:
         yield f"{where}: steps of {step.max_step_tokens} tokens, not 1..{MAX_STEP_TOKENS}"
     if not 0 < step.max_workers <= MAX_WORKERS:
         yield f"{where}: {step.max_workers} workers, not 1..{MAX_WORKERS}"
-    served = [variant.max_tokens for variant in step.variants]
-    if not served or served != sorted(set(served)):
-        yield f"{where}: variants do not ascend in max_tokens: {served}"
+    served = {
+        tokens
+        for variant in step.variants
+        for tokens in range(variant.min_tokens, min(variant.max_tokens, MAX_STEP_TOKENS) + 1)
+    }
+    if not served >= set(range(1, step.max_step_tokens + 1)):
+        yield f"{where}: not every step of 1..{step.max_step_tokens} tokens has a variant"
     yield from _repeated(f"{where}: argument", step.arguments)
 
 

@@ -74,9 +74,11 @@ class TokenizerFacts:
 
 @dataclass(frozen=True, slots=True)
 class StepVariant:
-    """One compiled step function, for steps of at most ``max_tokens`` tokens."""
+    """One compiled step function, for steps of min_tokens to max_tokens."""
 
     symbol: str
+    arithmetic: str  # what products are computed in: "i8x32", "bf16" or "f32"
+    min_tokens: int
     max_tokens: int
 
 
@@ -96,7 +98,7 @@ class CpuStep:
     """
 
     arguments: tuple[str, ...]
-    variants: tuple[StepVariant, ...]  # by max_tokens, ascending
+    variants: tuple[StepVariant, ...]  # where several take a number of tokens, the last is best
     scratch_f32: int  # elements
     scratch_i8: int
     scratch_i32: int

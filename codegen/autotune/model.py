@@ -9,7 +9,6 @@ from inferflux.codegen.autotune.table import Table
 from inferflux.codegen.autotune.task import Task, tasks
 from inferflux.codegen.autotune.trial import DeviceTrials
 from inferflux.codegen.autotune.tune import Report, Tuned, Tuner
-from inferflux.codegen.build import step_shapes
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.weights import plan_weights
 from inferflux.ir import frontend, passes
@@ -40,4 +39,4 @@ def tune_model(
         return DeviceTrials(task, target, device, read_bytes)
 
     tuner = Tuner(device, prepare, keep, report, budget)
-    return tuner.run(tasks(graph, target.name, step_shapes(target)), table)
+    return tuner.run(tasks(graph, target.name, target.shapes("i8x32")), table)

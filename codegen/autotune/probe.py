@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from inferflux.codegen.artifact.compiled import CpuStep, StepVariant
+from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.codegen.autotune.isolate import LAYER, PAGES_RANK, isolate
 from inferflux.codegen.autotune.task import Task
 from inferflux.codegen.autotune.workload import Workload, file_tensors, reads_pages
@@ -89,7 +89,7 @@ class Probe:
         sizes = self.memory.sizes
         return CpuStep(
             arguments=(*step_buffers(self.graph), *SCALARS),
-            variants=(StepVariant(text.symbol, text.max_tokens),),
+            variants=(text.variant,),
             scratch_f32=sizes["scratch_f32"],
             scratch_i8=sizes["scratch_i8"],
             scratch_i32=sizes["scratch_i32"],

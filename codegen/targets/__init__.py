@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from inferflux.codegen.target import CpuTarget
+from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
+from inferflux.kernels.kernel import StepShape
 
 _LINUX = "unknown-linux-gnu"
+_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni")
 
 TARGETS: dict[str, CpuTarget] = {
     target.name: target
     for target in (
+        CpuTarget(
+            name="cpu:avx512-bf16",
+            machines={
+                "x86_64": {
+                    "kind": "llvm",
+                    "mtriple": f"x86_64-{_LINUX}",
+                    "mcpu": "x86-64-v4",
+                    "mattr": ["+avx512vnni", "+avx512bf16"],
+                }
+            },
+            features=(*_AVX512, "avx512_bf16"),
+            row_blocks=(1, 2, 4, 8),
+            panels=StepShape(12, MAX_STEP_TOKENS, row_blocks=22, min_tokens=33),
+            dots="vpdpbusd",
+            native_half=True,
+        ),
         CpuTarget(
             name="cpu:avx512",
             machines={
@@ -19,7 +37,7 @@ TARGETS: dict[str, CpuTarget] = {
                     "mattr": ["+avx512vnni"],
                 }
             },
-            features=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni"),
+            features=_AVX512,
             row_blocks=(1, 2, 4, 8),
             dots="vpdpbusd",
             native_half=True,

@@ -12,7 +12,7 @@ from typing import Any
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.words import loops, words
-from inferflux.codegen.templates import render
+from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
 
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
@@ -51,9 +51,10 @@ def _require_tvm() -> None:
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     """The names that a step's text is evaluated with."""
     pause = {"pause": PAUSE[machine]}
-    sync = render("sync.ll.j2", pause) + loops.DEFINITIONS
-    texts = {"SYNC": sync, "POOL": render("pool.ll.j2", pause)}
-    return {**words(target), **texts}
+    functions = render("sync.ll.j2", pause) + loops.DEFINITIONS
+    if target.panels:
+        functions += source_text("bf16.ll")
+    return {**words(target), "SYNC": functions, "POOL": render("pool.ll.j2", pause)}
 
 
 def _parse(step: StepText, names: Mapping[str, Any]) -> Any:

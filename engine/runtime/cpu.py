@@ -50,7 +50,7 @@ class CpuRunner:
         )
         modules = tuple(load_module(code) for code in _objects_for(target))
         self._steps = tuple(
-            (variant.max_tokens, module[variant.symbol])
+            (variant, module[variant.symbol])
             for variant, module in zip(target.step.variants, modules, strict=True)
         )
         arguments = StepArguments(target.step, self._buffers.arrays, most_workers)
@@ -73,12 +73,16 @@ class CpuRunner:
         return self._max_logit_rows
 
     def forward(self, inputs: StepInputs) -> StepOutputs:
-        """Run one step: the smallest variant that takes so many tokens."""
+        """Run one step, in the best variant for so many tokens."""
         num_tokens, num_rows = len(inputs.tokens), len(inputs.logit_rows)
         assert 0 < num_tokens <= self.max_step_tokens, f"a step of {num_tokens} tokens"
         assert num_rows <= self._max_logit_rows, f"{num_rows} rows of logits"
         self._buffers.write(inputs)
-        step = next(step for limit, step in self._steps if num_tokens <= limit)
+        step = next(
+            step
+            for variant, step in reversed(self._steps)
+            if variant.min_tokens <= num_tokens <= variant.max_tokens
+        )
         max_pages = inputs.page_tables[0].shape[1]
         num_workers = self._worker_count.choose(num_tokens, num_rows)
         started = time.perf_counter()

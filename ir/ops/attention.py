@@ -6,7 +6,7 @@ import numpy as np
 
 from inferflux.ir.graph import Array, Stacked, gives, op, require
 from inferflux.ir.ops.checks import (
-    require_blocks,
+    narrowed,
     require_f32,
     require_heads,
     require_i32,
@@ -14,8 +14,8 @@ from inferflux.ir.ops.checks import (
     static,
 )
 from inferflux.ir.ops.kv import require_pages
-from inferflux.ir.quantised import QuantisedRows, quantise_rows
-from inferflux.ir.types import I8X32, I32, TensorType
+from inferflux.ir.quantised import Activations, narrow
+from inferflux.ir.types import DTYPES, I32, TensorType
 
 
 @op
@@ -96,12 +96,12 @@ def attention_quantise(
     head_dim: int,
     scale: float | Stacked,
     window: int | Stacked | None = None,
+    to: str = "i8x32",
 ) -> TensorType:
-    """quantise(attention(...)).  Operands as attention -> i8x32[T, H*D_h]"""
+    """quantise(attention(...), to).  Operands as attention -> i8x32 or bf16 [T, H*D_h]"""
     operands = (q, keys, values, positions, sequences, page_table)
     attention.rule(*operands, layer=layer, head_dim=head_dim, scale=scale, window=window)
-    require_blocks("q", q, I8X32)
-    return TensorType(I8X32, q.shape)
+    return narrowed("q", q, to)
 
 
 @attention_quantise.meaning
@@ -117,7 +117,8 @@ def _(
     head_dim: int,
     scale: float,
     window: int | None = None,
-) -> QuantisedRows:
+    to: str = "i8x32",
+) -> Activations:
     operands = (q, keys, values, positions, sequences, page_table)
     attrs = {"layer": layer, "head_dim": head_dim, "scale": scale, "window": window}
-    return quantise_rows(attention.numpy(*operands, **attrs))
+    return narrow(attention.numpy(*operands, **attrs), DTYPES[to])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferflux.ir.graph import require
-from inferflux.ir.types import F32, FLOATS, I8X32, I32, DType, TensorType
+from inferflux.ir.types import BF16, DTYPES, F32, FLOATS, I8X32, I32, DType, TensorType
 
 
 def require_f32(**operands: TensorType) -> None:
@@ -48,11 +48,11 @@ def require_blocks(name: str, type_: TensorType, dtype: DType) -> None:
 
 
 def require_product(x: TensorType, weight: TensorType, *, x_name: str = "x") -> None:
-    """``x @ weight.T`` exists.  Integer rows meet quantised weights, float rows any weight."""
+    """``x @ weight.T`` exists.  i8x32 rows meet quantised weights, f32 and bf16 rows any weight."""
     require_rows(**{x_name: x, "weight": weight})
     require(isinstance(weight.shape[0], int), f"weight is {weight}, its rows must be counted")
     require(x.shape[1] == weight.shape[1], f"rows of {x_name} {x} do not fit weight {weight}")
-    require(x.dtype in (F32, I8X32), f"{x_name} is {x}, must be f32 or i8x32")
+    require(x.dtype in (F32, BF16, I8X32), f"{x_name} is {x}, must be f32, bf16 or i8x32")
     floats = weight.dtype in FLOATS
     require(
         floats or weight.dtype.is_quantised, f"weight is {weight}, must be a float or quantised"
@@ -61,6 +61,13 @@ def require_product(x: TensorType, weight: TensorType, *, x_name: str = "x") -> 
     require(
         not (floats and x.dtype == I8X32), f"{x_name} {x} needs a quantised weight, not {weight}"
     )
+
+
+def narrowed(name: str, type_: TensorType, to: str) -> TensorType:
+    """The type of f32 rows that were made i8x32 or bf16 for a product to read."""
+    require(to in (I8X32.name, BF16.name), f"to={to!r}: rows become i8x32 or bf16")
+    require_blocks(name, type_, DTYPES[to])
+    return TensorType(DTYPES[to], type_.shape)
 
 
 def static(dim: int | str) -> int:

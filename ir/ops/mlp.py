@@ -6,14 +6,14 @@ import numpy as np
 
 from inferflux.ir.graph import Array, gives, op, require
 from inferflux.ir.ops.checks import (
-    require_blocks,
+    narrowed,
     require_f32,
     require_product,
     require_same_length,
 )
 from inferflux.ir.ops.linear import linear
-from inferflux.ir.quantised import QuantisedRows, WeightRows, quantise_rows
-from inferflux.ir.types import F32, I8X32, TensorType
+from inferflux.ir.quantised import Activations, WeightRows, narrow
+from inferflux.ir.types import DTYPES, F32, TensorType
 
 
 @op
@@ -56,7 +56,7 @@ def gate_up(
 ) -> TensorType:
     """activation(x_gate @ w_gate.T) * (x_up @ w_up.T).  [T, D] x 2, [F, D] x 2 -> f32[T, F]
 
-    The two inputs are one value unless the weights' types want them differently: f32 or i8x32.
+    The two inputs are one value unless the weights' types want them differently.
     """
     require_product(x_gate, w_gate, x_name="x_gate")
     require_product(x_up, w_up, x_name="x_up")
@@ -68,8 +68,8 @@ def gate_up(
 
 @gate_up.meaning
 def _(
-    x_gate: Array | QuantisedRows,
-    x_up: Array | QuantisedRows,
+    x_gate: Array | Activations,
+    x_up: Array | Activations,
     w_gate: Array | WeightRows,
     w_up: Array | WeightRows,
     *,
@@ -87,21 +87,21 @@ def gate_up_quantise(
     w_up: TensorType,
     *,
     activation: str = "silu",
+    to: str = "i8x32",
 ) -> TensorType:
-    """quantise(gate_up(...)).  Operands as gate_up -> i8x32[T, F]"""
+    """quantise(gate_up(...), to).  Operands as gate_up -> i8x32 or bf16 [T, F]"""
     gate_up.rule(x_gate, x_up, w_gate, w_up, activation=activation)
-    out = TensorType(I8X32, (x_gate.shape[0], w_gate.shape[0]))
-    require_blocks("the product", out, I8X32)
-    return out
+    return narrowed("the product", TensorType(F32, (x_gate.shape[0], w_gate.shape[0])), to)
 
 
 @gate_up_quantise.meaning
 def _(
-    x_gate: Array | QuantisedRows,
-    x_up: Array | QuantisedRows,
+    x_gate: Array | Activations,
+    x_up: Array | Activations,
     w_gate: Array | WeightRows,
     w_up: Array | WeightRows,
     *,
     activation: str = "silu",
-) -> QuantisedRows:
-    return quantise_rows(gate_up.numpy(x_gate, x_up, w_gate, w_up, activation=activation))
+    to: str = "i8x32",
+) -> Activations:
+    return narrow(gate_up.numpy(x_gate, x_up, w_gate, w_up, activation=activation), DTYPES[to])

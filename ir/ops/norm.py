@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array, gives, require
-from inferflux.ir.ops.checks import require_blocks, require_f32, require_rows
-from inferflux.ir.quantised import QuantisedRows, quantise_rows
-from inferflux.ir.types import I8X32, TensorType
+from inferflux.ir.ops.checks import narrowed, require_f32, require_rows
+from inferflux.ir.quantised import Activations, narrow
+from inferflux.ir.types import DTYPES, TensorType
 
 
 @gives("norm")
@@ -26,27 +26,30 @@ def _(x: Array, weight: Array, *, eps: float) -> Array:
 
 
 @gives("quantised")
-def quantise(x: TensorType) -> TensorType:
-    """Per 32 of a row: scale = amax / 127, q = rint(x * 127 / amax).  f32[T, D] -> i8x32[T, D]"""
+def quantise(x: TensorType, *, to: str = "i8x32") -> TensorType:
+    """i8x32, per 32 of a row: scale = amax / 127, q = rint(x * 127 / amax); bf16: the nearest.
+
+    f32[T, D] -> i8x32[T, D] or bf16[T, D]
+    """
     require_f32(x=x)
     require_rows(x=x)
-    require_blocks("x", x, I8X32)
-    return TensorType(I8X32, x.shape)
+    return narrowed("x", x, to)
 
 
 @quantise.meaning
-def _(x: Array) -> QuantisedRows:
-    return quantise_rows(x)
+def _(x: Array, *, to: str = "i8x32") -> Activations:
+    return narrow(x, DTYPES[to])
 
 
 @gives("norm")
-def rms_norm_quantise(x: TensorType, weight: TensorType, *, eps: float) -> TensorType:
-    """quantise(rms_norm(x, weight, eps)).  f32[T, D], f32[D] -> i8x32[T, D]"""
+def rms_norm_quantise(
+    x: TensorType, weight: TensorType, *, eps: float, to: str = "i8x32"
+) -> TensorType:
+    """quantise(rms_norm(x, weight, eps), to).  f32[T, D], f32[D] -> i8x32 or bf16 [T, D]"""
     rms_norm.rule(x, weight, eps=eps)
-    require_blocks("x", x, I8X32)
-    return TensorType(I8X32, x.shape)
+    return narrowed("x", x, to)
 
 
 @rms_norm_quantise.meaning
-def _(x: Array, weight: Array, *, eps: float) -> QuantisedRows:
-    return quantise_rows(rms_norm.numpy(x, weight, eps=eps))
+def _(x: Array, weight: Array, *, eps: float, to: str = "i8x32") -> Activations:
+    return narrow(rms_norm.numpy(x, weight, eps=eps), DTYPES[to])

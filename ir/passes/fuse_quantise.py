@@ -1,4 +1,4 @@
-"""What makes an activation that only integer products read, makes it int8."""
+"""What makes an activation that only products read, makes it as narrow as they take it."""
 
 from __future__ import annotations
 
@@ -27,5 +27,6 @@ def make_quantised(quantise: Node, uses: Uses) -> Replacement | None:
     (x,) = quantise.inputs
     if not x.producer or x.producer.op not in QUANTISING or uses[x] > 1:
         return None
-    fused = QUANTISING[x.producer.op].node(x.producer.inputs, x.producer.attrs)
+    attrs = {**x.producer.attrs, "to": quantise.attrs["to"]}
+    fused = QUANTISING[x.producer.op].node(x.producer.inputs, attrs)
     return {quantise.results[0]: fused.results[0]}

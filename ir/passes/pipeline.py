@@ -42,11 +42,12 @@ def run(
     pipeline: Sequence[Phase] = PIPELINE,
     *,
     numerics: str = "default",
+    activations: str = "i8x32",
     verify: bool = False,
     dump: Path | None = None,
 ) -> Graph:
     """The graph after every pass.  ``verify`` checks it each time, ``dump`` writes NN-<pass>.ir."""
-    config = PassConfig(numerics)
+    config = PassConfig(numerics, activations)
     passes = [each for phase in pipeline for each in phase.passes]
     _settle(graph, 0, "import", verify, dump)
     for number, each in enumerate(passes, start=1):

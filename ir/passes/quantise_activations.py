@@ -1,4 +1,4 @@
-"""Activations become int8 before they meet a quantised weight, so that products are integer."""
+"""Activations are narrowed before they meet a weight, to what products are fastest in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.passes.config import PassConfig
 from inferflux.ir.rewrite import substitute
-from inferflux.ir.types import F32
+from inferflux.ir.types import BF16, F32
 
 
 def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
-    """linear(x, w)  ->  linear(quantise(x), w), for a quantised w; one quantise for each x
+    """linear(x, w)  ->  linear(quantise(x), w), where that is faster; one quantise for each x
 
+    To i8x32 for a quantised w, or to bf16 for every w but one of float32, which stays exact.
     Not an equality: this is the one pass that changes numbers, and numerics="float32" skips it.
     """
     if config.numerics == "float32":
@@ -20,9 +21,9 @@ def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
     replaced: dict[Value, Value] = {}
     for node in graph.nodes:
         match node.inputs:
-            case (x, weight) if node.op is ops.linear and _wants_int8(x, weight):
+            case (x, weight) if node.op is ops.linear and _narrows(x, weight, config.activations):
                 if x not in quantised:
-                    quantised[x] = ops.quantise(x)
+                    quantised[x] = ops.quantise(x, to=config.activations)
                 (result,) = node.results
                 replaced[result] = ops.linear(quantised[x], weight, hint=result.hint)
             case _:
@@ -30,5 +31,9 @@ def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
     return substitute(graph, replaced)
 
 
-def _wants_int8(x: Value, weight: Value) -> bool:
-    return x.type.dtype == F32 and weight.type.dtype.is_quantised
+def _narrows(x: Value, weight: Value, activations: str) -> bool:
+    if x.type.dtype != F32:
+        return False
+    if activations == BF16.name:
+        return weight.type.dtype != F32 and weight.type.shape[-1] % 32 == 0
+    return weight.type.dtype.is_quantised

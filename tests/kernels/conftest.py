@@ -25,11 +25,12 @@ from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
+from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows, quantise
 from inferflux.ir.types import F32
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Array as ArrayOperand
-from inferflux.kernels.storage import FloatRows, Int8Rows, Operand, Pages
+from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
@@ -42,10 +43,23 @@ SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
 TOLERANCE = {"f32": 4e-6, "f16": 2**-11, "i8x32": 1 / 127}
 
 
-@pytest.fixture(params=TARGETS.values(), ids=lambda target: target.name)
+@pytest.fixture(params=[target for target in TARGETS.values() if target.panels is None], ids=str)
 def cpu_target(request: pytest.FixtureRequest) -> CpuTarget:
-    """Every target this machine can run."""
+    """Every target this machine can run; those with bf16 share their other kernels with these."""
     target: CpuTarget = request.param
+    return _required(target)
+
+
+@pytest.fixture(
+    params=[target for target in TARGETS.values() if target.panels is not None], ids=str
+)
+def bf16_target(request: pytest.FixtureRequest) -> CpuTarget:
+    """Every target this machine can run whose products may be of bf16."""
+    target: CpuTarget = request.param
+    return _required(target)
+
+
+def _required(target: CpuTarget) -> CpuTarget:
     if missing := {*target.features, MACHINE} - machine_features():
         pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
     if MACHINE not in target.machines:
@@ -94,7 +108,18 @@ def compile_graph(cpu_target: CpuTarget) -> Callable[..., SmallStep]:
     """``compile_graph(graph, row_block)``: the graph as a step, with weights made up for it."""
 
     def build(graph: Graph, row_block: int = 1, **options: Any) -> SmallStep:
-        return SmallStep(graph, cpu_target, row_block, **options)
+        return SmallStep(graph, cpu_target, StepShape(row_block, MAX_TOKENS), **options)
+
+    return build
+
+
+@pytest.fixture
+def compile_bf16(bf16_target: CpuTarget) -> Callable[..., SmallStep]:
+    """``compile_bf16(graph)``: as ``compile_graph``, cut as steps with products of bf16 are."""
+
+    def build(graph: Graph, **options: Any) -> SmallStep:
+        assert bf16_target.panels
+        return SmallStep(graph, bf16_target, bf16_target.panels, **options)
 
     return build
 
@@ -122,17 +147,22 @@ class SmallStep:
     """
 
     def __init__(
-        self, graph: Graph, target: CpuTarget, row_block: int, *, vocab_size: int = 0, seed: int = 0
+        self,
+        graph: Graph,
+        target: CpuTarget,
+        shape: StepShape,
+        *,
+        vocab_size: int = 0,
+        seed: int = 0,
     ) -> None:
         self.graph = choose_layouts(graph, PassConfig())
-        self.row_block = row_block
+        self.row_block = shape.row_block
         self.tensors = _tensors(self.graph, np.random.default_rng(seed))
         plan = plan_weights(self.graph, target.name)
         files = {name: SimpleNamespace(raw=raw) for name, raw in self.tensors.items()}
         self._weights = pack_weights(plan, SimpleNamespace(tensors=files))  # type: ignore[arg-type]
         self.memory = plan_memory(self.graph, plan, MAX_TOKENS, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
-        shape = StepShape(row_block, MAX_TOKENS)
         phases = select(self.graph, shape, target.name)
         writer = StepWriter(self.graph, target, self.memory)
         self.step: StepText = writer.write(phases, plan.layer_bases, shape)
@@ -197,6 +227,10 @@ class SmallStep:
                     _at(buffers["scratch_f32"], at.scaled_sums, blocks),
                     _at(buffers["scratch_i32"], at.corrections, blocks),
                 )
+            case BfloatRows() as at:
+                pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]
+                halves = pairs.view(np.uint16).astype(np.uint32).reshape(shape)
+                return (halves << 16).view(np.float32)
             case Pages() as at:
                 return buffers[at.buffer].reshape(shape).copy()
             case other:
@@ -301,11 +335,21 @@ def _assert_close(got: Any, expected: Any) -> None:
     if isinstance(expected, QuantisedRows):
         _assert_quantised(got, expected)
         return
+    if isinstance(expected, BfloatValues):
+        _assert_bf16(got, expected.values)
+        return
     tolerance = TOLERANCE["f16" if expected.dtype == np.float16 else "f32"]
     largest = float(np.abs(expected.astype(np.float64)).max(initial=0))
     np.testing.assert_allclose(
         got.astype(np.float64), expected.astype(np.float64), rtol=0, atol=tolerance * largest
     )
+
+
+def _assert_bf16(got: Array, expected: Array) -> None:
+    """To one unit in the last place of bf16, and that only where the float was nearly halfway."""
+    difference = np.abs(got - expected)
+    assert np.all(difference <= np.abs(expected) * 2**-7)
+    assert np.count_nonzero(difference) <= 0.01 * difference.size
 
 
 def _assert_quantised(got: Int8Result, expected: QuantisedRows) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from inferflux.codegen.targets.words.bfloats import Bfloats
 from inferflux.codegen.targets.words.dots import Dots, FloatDots
 from inferflux.codegen.targets.words.dots_arm import SdotDots, UsdotDots
 from inferflux.codegen.targets.words.dots_x86 import MaddDots, VnniDots
@@ -40,7 +41,8 @@ def words(target: CpuTarget) -> Mapping[str, Any]:
 
     halves = NativeHalves if target.native_half else ComputedHalves
     named: dict[str, Callable[..., Expr]] = {}
-    for family in (Lanes, Loops, Memory, Numbers, halves, DOTS[target.dots], Workers):
+    families = (Lanes, Loops, Memory, Numbers, halves, DOTS[target.dots], Bfloats, Workers)
+    for family in families:
         words = family(tirx)
         named |= {name: getattr(words, name) for name in dir(words) if not name.startswith("_")}
     return {"T": tirx, **named}

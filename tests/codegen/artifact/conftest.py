@@ -34,7 +34,10 @@ ALPHABET = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174
 def compiled_target(name: str, weights: str, *features: str) -> CompiledTarget:
     step = CpuStep(
         arguments=("weights", "tokens", "slots.0", "k.0", "num_tokens"),
-        variants=(StepVariant("step_t4", 4), StepVariant("step_t64", 64)),
+        variants=(
+            StepVariant("step_t4", "i8x32", 1, 4),
+            StepVariant("step_t64", "i8x32", 5, 64),
+        ),
         scratch_f32=4096,
         scratch_i8=512,
         scratch_i32=64,

@@ -66,7 +66,7 @@ FIELDS = [
     (("targets", 0, "objects"), {}, "belongs to nothing"),
     (
         ("targets", 0, "step", "variants"),
-        [{"symbol": "s", "max_tokens": 4}],
+        [{"symbol": "s", "arithmetic": "f32", "min_tokens": 1, "max_tokens": 64}],
         "2 objects for aarch64, 1 variants",
     ),
     (("targets", 0, "sources"), {"/etc/passwd": "graph/x"}, "is missing"),
@@ -83,8 +83,8 @@ FIELDS = [
     (("targets", 0, "step", "sync"), 2**33, "scratch of 8589934592 elements"),
     (("targets", 0, "step", "max_step_tokens"), 0, "steps of 0 tokens"),
     (("targets", 0, "step", "max_workers"), 5000, "5000 workers, not 1..4096"),
-    (("targets", 0, "step", "variants"), [], "variants do not ascend"),
-    (("targets", 0, "step", "variants", 0, "max_tokens"), 64, "variants do not ascend"),
+    (("targets", 0, "step", "variants"), [], "not every step of 1..64 tokens has a variant"),
+    (("targets", 0, "step", "variants", 0, "min_tokens"), 2, "not every step of 1..64"),
     (("targets", 0, "step", "arguments", 0), "tokens", "argument 'tokens' is listed 2 times"),
 ]
 

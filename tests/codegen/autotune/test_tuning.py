@@ -100,7 +100,7 @@ def test_a_build_takes_records_and_is_the_same_every_time(
     plain = build(Tuning())
     assert tuned.objects == again.objects
     assert tuned.target_key == again.target_key != plain.target_key
-    assert f"* {record.schedule['units']} + step_unit" in tuned.sources["step_1.py"]
+    assert f"* {record.schedule['units']} + step_unit" in tuned.sources["step_i8x32_1.py"]
     changed = [key for key, digest in plain.kernel_keys.items() if tuned.kernel_keys[key] != digest]
     assert len(changed) == 1
 

@@ -37,7 +37,12 @@ REFUSED = [
     (ops.linear, (X8, v(BF16, 8, 64)), {}, "needs a quantised weight, not bf16[8, 64]"),
     (ops.linear, (X, X8), {}, "its rows must be counted"),
     (ops.linear, (X, v(I8X32, 8, 64)), {}, "i8x32 is for activations"),
-    (ops.linear, (v(F16, "T", 64), v(F16, 8, 64)), {}, "x is f16[T, 64], must be f32 or i8x32"),
+    (
+        ops.linear,
+        (v(F16, "T", 64), v(F16, 8, 64)),
+        {},
+        "x is f16[T, 64], must be f32, bf16 or i8x32",
+    ),
     (ops.add, (X, KV), {}, "operands differ: f32[T, 64] and f32[T, 32]"),
     (ops.multiply, (X, v(F32, "R", 64)), {}, "operands differ"),
     (ops.linear_residual, (X, v(F32, 8, 64), X), {}, "residual f32[T, 64] is not like"),
