@@ -7,16 +7,20 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run test oracle lint type format clean links
+.PHONY: help run test test-neon oracle lint type format clean links
 
 help:     ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: $(VENV)/.run        ## install, then pull, compile and serve the default model (MODEL=...)
 	@$(BIN)/inferflux serve $(MODEL)
 
 test: lint type          ## what CI runs: lint, types, tests
 	@$(BIN)/pytest -m "not oracle and not gpu and not metal"
+
+test-neon: $(VENV)/.dev  ## every kernel for AArch64, cross-compiled, against NumPy in an emulator
+	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null || { echo "make test-neon needs a cross compiler and an emulator: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" >&2; exit 1; }
+	@$(BIN)/pytest --neon tests/kernels
 
 oracle: $(VENV)/.oracle  ## the long comparisons, against transformers in float32
 	@$(BIN)/pytest -m oracle

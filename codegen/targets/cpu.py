@@ -73,7 +73,11 @@ def _object(module: Any, facts: Mapping[str, object]) -> bytes:
     import tvm
     from tvm.target import Target
 
-    library = tvm.compile(module, target=Target(dict(facts)))
+    return object_code(tvm.compile(module, target=Target(dict(facts))))
+
+
+def object_code(library: Any) -> bytes:
+    """What TVM compiled, as a relocatable object."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "step.o"
         library.mod.write_to_file(str(path))

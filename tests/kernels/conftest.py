@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import TARGETS
-from inferflux.codegen.targets.cpu import compile_steps, target_words
+from inferflux.codegen.targets.cpu import compile_steps, object_code, target_words
 from inferflux.codegen.weights import pack_weights, plan_weights
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
@@ -35,7 +37,6 @@ from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
 
-MACHINE = platform.machine()
 MAX_TOKENS = 32
 SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
 # What a kernel may differ from NumPy by, of the largest value: the order of sums, fused multiply-
@@ -43,28 +44,62 @@ SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
 TOLERANCE = {"f32": 4e-6, "f16": 2**-11, "i8x32": 1 / 127}
 
 
-@pytest.fixture(params=[target for target in TARGETS.values() if target.panels is None], ids=str)
-def cpu_target(request: pytest.FixtureRequest) -> CpuTarget:
-    """Every target this machine can run; those with bf16 share their other kernels with these."""
-    target: CpuTarget = request.param
-    return _required(target)
+class Machine(Protocol):
+    """What runs the code: this machine, or with ``--neon`` one that tests/neon emulates."""
+
+    name: str
+    features: Set[str]
+
+    def load(self, code: bytes, symbol: str) -> Callable[..., None]:
+        """The function of an object; its arguments are NumPy arrays, changed in place, and ints."""
 
 
-@pytest.fixture(
-    params=[target for target in TARGETS.values() if target.panels is not None], ids=str
-)
-def bf16_target(request: pytest.FixtureRequest) -> CpuTarget:
-    """Every target this machine can run whose products may be of bf16."""
-    target: CpuTarget = request.param
-    return _required(target)
+class Here:
+    name = platform.machine()
+    features = machine_features()
+
+    def load(self, code: bytes, symbol: str) -> Callable[..., None]:
+        import tvm_ffi
+        import tvm_ffi_orcjit
+
+        function = tvm_ffi_orcjit.default_session().load_module(code)[symbol]
+
+        def call(*given: Array | int) -> None:
+            function(*(tvm_ffi.from_dlpack(x) if isinstance(x, np.ndarray) else x for x in given))
+
+        return call
 
 
-def _required(target: CpuTarget) -> CpuTarget:
-    if missing := {*target.features, MACHINE} - machine_features():
-        pytest.skip(f"this machine has no {', '.join(sorted(missing))}")
-    if MACHINE not in target.machines:
-        pytest.skip(f"{target.name} is not for {MACHINE}")
-    return target
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every target that the machine can run, as ``cpu_target`` or ``bf16_target``.
+
+    Those with bf16 share their other kernels with the former.
+    """
+    machine = _emulated() if metafunc.config.getoption("--neon") else Here
+    runs = [each for each in TARGETS.values() if machine.features >= {*each.features}]
+    runs = [each for each in runs if machine.name in each.machines]
+    for name, has_bf16 in (("cpu_target", False), ("bf16_target", True)):
+        if name in metafunc.fixturenames:
+            targets = [each for each in runs if (each.panels is not None) == has_bf16]
+            metafunc.parametrize(name, targets, ids=lambda target: target.name)
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    if request.config.getoption("--neon"):
+        emulated: Machine = _emulated()(tmp_path_factory.mktemp("neon"))
+        return emulated
+    return Here()
+
+
+def _emulated() -> Any:
+    path = Path(__file__).parents[1] / "neon" / "emulated.py"
+    spec = importlib.util.spec_from_file_location("emulated", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Emulated
 
 
 @pytest.fixture(scope="session")
@@ -79,47 +114,48 @@ def templates() -> Environment:
 
 
 @pytest.fixture
-def run_piece(templates: Environment, cpu_target: CpuTarget) -> RunPiece:
+def run_piece(compile_piece: Callable[..., Compiled]) -> RunPiece:
     """Run a phase body over ``pieces`` pieces on NumPy arrays, changing them in place.
 
     ``body`` is template text; its buffers are the names of ``arrays``.
     """
 
     def run(body: str, pieces: int, arrays: Mapping[str, Array], **values: object) -> None:
-        rendered = templates.from_string(body).render(**values)
-        compiled = compile_body(rendered, arrays, cpu_target)
-        compiled(arrays, pieces)
+        compile_piece(body, arrays, **values)(arrays, pieces)
 
     return run
 
 
 @pytest.fixture
-def compile_piece(templates: Environment, cpu_target: CpuTarget) -> Callable[..., Compiled]:
+def compile_piece(
+    templates: Environment, cpu_target: CpuTarget, machine: Machine
+) -> Callable[..., Compiled]:
     """Compile once to run many times: ``compile_piece(body, arrays, **values)(arrays, pieces)``."""
 
     def build(body: str, arrays: Mapping[str, Array], **values: object) -> Compiled:
-        return compile_body(templates.from_string(body).render(**values), arrays, cpu_target)
+        rendered = templates.from_string(body).render(**values)
+        return Compiled(_function_text(rendered, arrays), cpu_target, machine)
 
     return build
 
 
 @pytest.fixture
-def compile_graph(cpu_target: CpuTarget) -> Callable[..., SmallStep]:
+def compile_graph(cpu_target: CpuTarget, machine: Machine) -> Callable[..., SmallStep]:
     """``compile_graph(graph, row_block)``: the graph as a step, with weights made up for it."""
 
     def build(graph: Graph, row_block: int = 1, **options: Any) -> SmallStep:
-        return SmallStep(graph, cpu_target, StepShape(row_block, MAX_TOKENS), **options)
+        return SmallStep(graph, cpu_target, machine, StepShape(row_block, MAX_TOKENS), **options)
 
     return build
 
 
 @pytest.fixture
-def compile_bf16(bf16_target: CpuTarget) -> Callable[..., SmallStep]:
+def compile_bf16(bf16_target: CpuTarget, machine: Machine) -> Callable[..., SmallStep]:
     """``compile_bf16(graph)``: as ``compile_graph``, cut as steps with products of bf16 are."""
 
     def build(graph: Graph, **options: Any) -> SmallStep:
         assert bf16_target.panels
-        return SmallStep(graph, bf16_target, bf16_target.panels, **options)
+        return SmallStep(graph, bf16_target, machine, bf16_target.panels, **options)
 
     return build
 
@@ -150,6 +186,7 @@ class SmallStep:
         self,
         graph: Graph,
         target: CpuTarget,
+        machine: Machine,
         shape: StepShape,
         *,
         vocab_size: int = 0,
@@ -166,7 +203,9 @@ class SmallStep:
         phases = select(self.graph, shape, target.name)
         writer = StepWriter(self.graph, target, self.memory)
         self.step: StepText = writer.write(phases, plan.layer_bases, shape)
-        self._function = _load(target, self.step)
+        here = replace(target, machines={machine.name: target.machines[machine.name]})
+        (code,) = compile_steps(here, [self.step], lambda stage, fraction: None)[machine.name]
+        self._function = machine.load(code, self.step.symbol)
 
     def meaning(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
         """The graph's outputs by NumPy."""
@@ -180,9 +219,7 @@ class SmallStep:
             for name, dtype in step_buffers(self.graph).items()
         }
         scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), 0)
-        import tvm_ffi
-
-        self._function(*(tvm_ffi.from_dlpack(buffer) for buffer in buffers.values()), *scalars)
+        self._function(*buffers.values(), *scalars)
         return tuple(self._result(value, buffers, dims) for value in self.graph.outputs)
 
     def _dims(self, inputs: Mapping[str, Array]) -> dict[str, int]:
@@ -240,14 +277,18 @@ class SmallStep:
 class Compiled:
     """A compiled phase body, as a function of its arrays and the number of pieces."""
 
-    def __init__(self, library: Any) -> None:
-        self._library = library
+    def __init__(self, text: str, target: CpuTarget, machine: Machine) -> None:
+        import tvm
+        from tvm.target import Target
+
+        names = dict(target_words(target, machine.name))
+        module = tvm.IRModule({"phase": tvm.script.from_source(text, extra_vars=names)})
+        self._library = tvm.compile(module, target=Target(dict(target.machines[machine.name])))
+        self._function = machine.load(object_code(self._library), "phase")
 
     def __call__(self, arrays: Mapping[str, Array], pieces: int) -> None:
-        import tvm
-
         given = [_aligned(array) for array in arrays.values()]
-        self._library["phase"](*(tvm.runtime.from_dlpack(a) for a in given), pieces)
+        self._function(*given, pieces)
         for array, copy in zip(arrays.values(), given, strict=True):
             array.reshape(-1)[:] = copy
 
@@ -255,16 +296,6 @@ class Compiled:
         """Names the machine code calls."""
         assembly = self._library.mod.inspect_source("asm")
         return set(re.findall(r"\b(?:callq?|bl)\s+(\w+)", assembly))
-
-
-def compile_body(body: str, arrays: Mapping[str, Array], target: CpuTarget) -> Compiled:
-    import tvm
-    from tvm.target import Target
-
-    names = dict(target_words(target, MACHINE))
-    function = tvm.script.from_source(_function_text(body, arrays), extra_vars=names)
-    module = tvm.IRModule({"phase": function})
-    return Compiled(tvm.compile(module, target=Target(dict(target.machines[MACHINE]))))
 
 
 def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
@@ -280,14 +311,6 @@ def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
         "        worker: T.let = T.int32(0)\n"
         f"{indented}\n"
     )
-
-
-def _load(target: CpuTarget, step: StepText) -> Any:
-    import tvm_ffi_orcjit
-
-    here = replace(target, machines={MACHINE: target.machines[MACHINE]})
-    (code,) = compile_steps(here, [step], lambda stage, fraction: None)[MACHINE]
-    return tvm_ffi_orcjit.default_session().load_module(code)[step.symbol]
 
 
 def _tensors(graph: Graph, random: np.random.Generator) -> dict[str, Array]:
