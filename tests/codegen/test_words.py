@@ -157,7 +157,7 @@ def test_floats_are_stored_as_the_nearest_half_ties_to_even(apply):
     np.testing.assert_array_equal(got.view(np.int16), exact.view(np.int16))
 
 
-@pytest.mark.parametrize(("bits", "excess"), [(4, 0), (8, 128)])
+@pytest.mark.parametrize(("bits", "excess"), [(4, 0), (4, 8), (8, 128)])
 def test_dots_are_exact_at_the_ends_of_their_types(compiled, bits, excess):
     ends = [0, 1, 2 ** (bits - 1), 2**bits - 1]
     random = np.random.default_rng(0)
