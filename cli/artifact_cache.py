@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferflux.cli.model_argument import ARTIFACT_SUFFIX
 from inferflux.codegen.artifact.atomic import replacing
 from inferflux.codegen.keys import CacheKey, explain_miss
-
-ARTIFACT_SUFFIX = ".ifx"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | 
     """Check what is to be compared with before the long work begins."""
     from inferflux.bench.offline import Rivals
     from inferflux.bench.peers import llama
-    from inferflux.cli.build import is_artifact
+    from inferflux.cli.model_argument import is_artifact
     from inferflux.errors import InvalidArgument
 
     artifacts = tuple(Path(name) for name in names if is_artifact(name))
@@ -111,7 +111,8 @@ def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | 
 def _model_file(model: str) -> Path:
     """What llama.cpp reads; pulled if it has to be."""
     from inferflux.cli import store
-    from inferflux.cli.build import Silent, is_artifact
+    from inferflux.cli.build import Silent
+    from inferflux.cli.model_argument import is_artifact
     from inferflux.errors import InvalidArgument
 
     if is_artifact(model):

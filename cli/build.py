@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from inferflux.cli import environment, store
-from inferflux.cli.artifact_cache import ARTIFACT_SUFFIX, Slot
+from inferflux.cli.artifact_cache import Slot
 from inferflux.cli.lock import exclusive
+from inferflux.cli.model_argument import ARTIFACT_SUFFIX, is_artifact
 from inferflux.cli.source_digest import source_digest
 from inferflux.cli.toolchain import toolchain
 from inferflux.codegen.keys import cache_key
@@ -77,11 +78,6 @@ def compile_to(model: str, output: Path | None, options: BuildOptions, report: R
     source = store.resolve(model, report)
     options = replace(options, targets=resolve_targets(options))
     return _compile(source, output or Path(f"{source.stem}{ARTIFACT_SUFFIX}"), options, report)
-
-
-def is_artifact(model: str) -> bool:
-    """Whether ``model`` is the path of a compiled artifact rather than a name or a model file."""
-    return Path(model).suffix == ARTIFACT_SUFFIX
 
 
 def resolve_targets(options: BuildOptions) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from inferflux.cli import store
-from inferflux.cli.build import Silent, is_artifact
+from inferflux.cli.build import Silent
 from inferflux.cli.cost import token_cost
+from inferflux.cli.model_argument import is_artifact
 from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import CompiledTarget
 from inferflux.errors import InvalidArgument

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inferflux.cli import environment
+from inferflux.cli.model_argument import is_artifact, served_name
 from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
 
 if TYPE_CHECKING:
@@ -48,16 +49,12 @@ def serve(
     numerics: Numerics = "default",
 ) -> None:
     """Serve a model over gRPC and an OpenAI-compatible HTTP API."""
-    from inferflux.cli.build import BuildOptions, artifact_for
-    from inferflux.cli.progress import build_progress
     from inferflux.engine.config import EngineConfig
     from inferflux.server import app
-    from inferflux.server.doors import Address
+    from inferflux.server.address import Address
 
-    with build_progress() as report:
-        artifact = artifact_for(model, BuildOptions(numerics=numerics), report)
     engine = EngineConfig(
-        artifact=artifact,
+        artifact=_artifact(model, numerics),
         num_workers=threads,
         kv_bytes=kv_bytes,
         max_sequences=max_sequences,
@@ -77,10 +74,15 @@ def serve(
     app.serve(config, greet)
 
 
-def served_name(model: str) -> str:
-    """What clients call the model: its name in the store, or its file's without the ending."""
-    path = Path(model)
-    return path.stem if path.suffix in (".gguf", ".ifx") else path.name
+def _artifact(model: str, numerics: str) -> Path:
+    """What is compiled already is served as it is: a build would import what takes 0.2 s."""
+    if is_artifact(model):
+        return Path(model)
+    from inferflux.cli.build import BuildOptions, artifact_for
+    from inferflux.cli.progress import build_progress
+
+    with build_progress() as report:
+        return artifact_for(model, BuildOptions(numerics=numerics), report)
 
 
 def greet(ready: Ready) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferflux.cli import store
-from inferflux.cli.build import BuildOptions, Report, is_artifact, resolve_targets
+from inferflux.cli.build import BuildOptions, Report, resolve_targets
+from inferflux.cli.model_argument import is_artifact
 from inferflux.cli.tuning_files import read_table, records_path, write_table
 from inferflux.errors import InvalidArgument
 

@@ -15,7 +15,7 @@ from inferflux.engine.streaming_client import StreamingClient
 
 log = logging.getLogger(__name__)
 
-DEFAULT_LOADER = "inferflux.engine.load:load"
+DEFAULT_LOADER = "inferflux.engine.loading:load"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The server: doors, and the one service behind them."""
 
+from inferflux.server.address import Address
 from inferflux.server.app import Ready, ServerConfig, serve
-from inferflux.server.doors import Address
 
 __all__ = ["Address", "Ready", "ServerConfig", "serve"]

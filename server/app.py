@@ -1,29 +1,22 @@
-"""A server from start to end: the engine, both doors, and the drain when it is told to stop."""
+"""A server from start to end: its engine first, and while that comes up all the rest."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from inferflux.codegen import artifact
-from inferflux.engine.client import EngineClient
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.process import EngineProcess
 from inferflux.errors import InvalidArgument
-from inferflux.server.doors import Address, Doors
-from inferflux.server.model import ServedModel
-from inferflux.server.service import GenerationService
-from inferflux.server.telemetry import Telemetry
+from inferflux.server.address import Address
 
-log = logging.getLogger(__name__)
-
+if TYPE_CHECKING:
+    from inferflux.server.model import ServedModel
 
 HTTP_ADDRESS: Final = Address("127.0.0.1", 8000)
 GRPC_ADDRESS: Final = Address("127.0.0.1", 8001)
@@ -66,8 +59,10 @@ def serve(config: ServerConfig, on_ready: OnReady | None = None) -> None:
 async def _serve(config: ServerConfig, on_ready: OnReady | None) -> None:
     engine = EngineProcess(config.engine)
     try:
-        opening = asyncio.to_thread(_open_model, config)  # while the engine maps and warms it
-        model, _ = await asyncio.gather(opening, engine.start())
+        opening = asyncio.to_thread(_open_model, config)
+        _, model = await asyncio.gather(engine.start(), opening)
+        from inferflux.server.serving import serve_engine
+
         with closing(model):
             await serve_engine(config, model, engine, on_ready)
     finally:
@@ -75,38 +70,7 @@ async def _serve(config: ServerConfig, on_ready: OnReady | None) -> None:
 
 
 def _open_model(config: ServerConfig) -> ServedModel:
-    opened = artifact.peek(config.engine.artifact)
-    facts, tokenizer = opened.model.facts, opened.model.tokenizer
-    return ServedModel.of(facts, tokenizer, opened.digest, config.model_name)
+    """The doors' packages are imported here: that takes as long as an engine takes to come up."""
+    from inferflux.server.serving import open_model
 
-
-async def serve_engine(
-    config: ServerConfig,
-    model: ServedModel,
-    engine: EngineClient,
-    on_ready: OnReady | None = None,
-) -> None:
-    """Serve an engine that is up, until a signal."""
-    service = GenerationService(model, engine)
-    doors = Doors(service, Telemetry(lambda: engine.stats))
-    try:
-        http, grpc = await doors.open(config.http, config.grpc)
-        stop = _stop_signal()
-        if on_ready is not None:
-            on_ready(Ready(model.name, http, grpc))
-        log.info("serving %s on http://%s and grpc://%s", model.name, http, grpc)
-        await stop.wait()
-        log.info("draining, for at most %g s", config.drain_seconds)
-        await service.drain(config.drain_seconds)
-    finally:
-        await doors.close()
-        service.close()
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set once the process is told to stop."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+    return open_model(config)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
 
-from inferflux.errors import InferFluxError, InvalidArgument
+from inferflux.errors import InferFluxError
+from inferflux.server.address import Address
 from inferflux.server.grpc_server import grpc_server
 from inferflux.server.http import http_app
 from inferflux.server.http_protocol import BoundedHttpProtocol
@@ -27,25 +26,6 @@ class AddressInUse(InferFluxError):
     """A door cannot open where it was told to."""
 
     code = "address_in_use"
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a door listens; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def check_loopback(self) -> None:
-        """Until there are keys, whoever reaches a door may use it."""
-        if not _is_loopback(self.host):
-            raise InvalidArgument(
-                f"{self} can be reached from other machines, and there are no keys yet that would "
-                "guard it; use 127.0.0.1, and a tunnel to reach it from elsewhere"
-            )
 
 
 class Doors:
@@ -106,13 +86,6 @@ class _HttpServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(address: Address) -> socket.socket:

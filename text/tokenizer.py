@@ -57,11 +57,11 @@ class Tokenizer:
         self._whole_pattern = _pattern(self._whole_tokens)
         self._bos = facts.bos_token_id if facts.add_bos else None
         self._bpe = _build_bpe(facts)
-        self._bytes = tuple(_bytes_of_tokens(facts))
+        self._tokens, self._types = facts.tokens, facts.token_types
 
     @property
     def vocab_size(self) -> int:
-        return len(self._bytes)
+        return len(self._tokens)
 
     def encode(self, text: str, *, special: bool, marker: str = "") -> list[int]:
         """Token ids of ``text``, after one BOS token if the model wants it.
@@ -90,7 +90,10 @@ class Tokenizer:
         """The bytes a token stands for; a control token's are its name, or none if skipped."""
         if not 0 <= token < self.vocab_size:
             raise InvalidArgument(f"token id {token} is not in the vocabulary of {self.vocab_size}")
-        return b"" if skip_special and token in self.special_token_ids else self._bytes[token]
+        if skip_special and token in self.special_token_ids:
+            return b""
+        spelled = self._tokens[token]
+        return token_bytes(spelled) if self._types[token] == TokenType.NORMAL else spelled.encode()
 
     def _merge(self, text: str) -> list[int]:
         if not text:
@@ -120,11 +123,6 @@ def _split_merge(merge: str) -> tuple[str, str]:
 def _tokens_of(facts: TokenizerFacts, *types: TokenType) -> dict[str, int]:
     typed = zip(facts.tokens, facts.token_types, strict=True)
     return {token: at for at, (token, kind) in enumerate(typed) if kind in types and token}
-
-
-def _bytes_of_tokens(facts: TokenizerFacts) -> Iterator[bytes]:
-    for token, kind in zip(facts.tokens, facts.token_types, strict=True):
-        yield token_bytes(token) if kind == TokenType.NORMAL else token.encode()
 
 
 def _pattern(tokens: Iterable[str]) -> re.Pattern[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:  # a server reads artifacts and computes nothing
+    import numpy as np
 
 PAGE_SIZE = 16  # tokens of a KV page
 
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Bytes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,9 @@ class KVStream:
     @property
     def nbytes(self) -> int:
         """Bytes of one page of this stream."""
-        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+        import numpy as np
+
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-import numpy as np
-
 from inferflux.codegen.artifact.checks import check
 from inferflux.codegen.artifact.chunks import chunk_span, in_threads, sha256
 from inferflux.codegen.artifact.compiled import Bytes
@@ -38,6 +36,8 @@ class SealedFile:
 
     def map(self, name: str) -> Bytes:
         """A whole part as a read-only view of the file.  Verifying it is up to the caller."""
+        import numpy as np
+
         placed = self.placed[name]
         return np.memmap(self.file, np.uint8, "r", placed.offset, (placed.part.length,))
 

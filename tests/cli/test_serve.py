@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inferflux.cli.serve import greet, served_name
+from inferflux.cli.model_argument import served_name
+from inferflux.cli.serve import greet
+from inferflux.server.address import Address
 from inferflux.server.app import Ready
-from inferflux.server.doors import Address
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from inferflux.engine import load
+from inferflux.engine import loading as loading_module
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.loading import WARM_TOKENS
 from inferflux.engine.runtime import NoRuntime, make_runner
 from inferflux.errors import InvalidArgument
 
@@ -38,10 +39,9 @@ def loading(fake, monkeypatch):
         made.runner = fake.FakeRunner(given["num_pages"][0], num_groups=2, max_logit_rows=64)
         return made.runner
 
-    module = sys.modules["inferflux.engine.load"]  # its name in the package is the function's
-    monkeypatch.setattr(module.artifacts, "load", lambda path, record_dir: artifact)
-    monkeypatch.setattr(module.artifacts, "require_target", lambda *_: target)
-    monkeypatch.setattr(module, "make_runner", make)
+    monkeypatch.setattr(loading_module.artifacts, "load", lambda path, record_dir: artifact)
+    monkeypatch.setattr(loading_module.artifacts, "require_target", lambda *_: target)
+    monkeypatch.setattr(loading_module, "make_runner", make)
     return made
 
 
@@ -53,14 +53,14 @@ def test_the_pool_is_divided_and_the_model_warmed(loading, request_of):
     engine = load(config(kv_bytes=20 * loading.page_bytes, num_workers=3))
     assert loading.given["num_pages"] == (10, 10)
     assert loading.given["num_workers"] == 3
-    assert [len(step.tokens) for step in loading.runner.steps] == [40, 1]
+    assert [len(step.tokens) for step in loading.runner.steps] == [WARM_TOKENS, 1]
     stats = engine.stats()
     assert stats.free_pages == stats.total_pages == 20
     assert not engine.has_work
     engine.add(request_of("warm", [1]))  # the id is free again
 
 
-def test_a_pool_smaller_than_a_chunk_is_warmed_with_what_fits(loading):
+def test_a_pool_of_one_page_is_warmed_with_what_fits(loading):
     load(config(kv_bytes=2 * loading.page_bytes))
     assert [len(step.tokens) for step in loading.runner.steps] == [14, 1]
 

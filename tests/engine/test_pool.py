@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from inferflux.codegen.artifact.compiled import CpuStep
-from inferflux.codegen.step import StepText, counters
+from inferflux.codegen.step import counters
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.targets.cpu import compile_steps
 from inferflux.codegen.templates import render
@@ -64,7 +65,7 @@ def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     machine, facts = platform.machine(), TARGETS["cpu:portable"]
     target = replace(facts, machines={machine: facts.machines[machine]})
-    step = StepText("step", 1, text, PHASES)
+    step = SimpleNamespace(symbol="step", text=text)
     path = tmp_path_factory.mktemp("pool") / "step.o"
     path.write_bytes(compile_steps(target, [step], lambda stage, done: None)[machine][0])
     return path
@@ -172,6 +173,7 @@ def test_a_process_with_threads_in_compiled_code_ends_by_itself(pool_code: Path)
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
+from types import SimpleNamespace
 import test_pool
 module = test_pool.cpu.load_module(Path({str(pool_code)!r}).read_bytes())
 make = test_pool.make_pool.__wrapped__(module, test_pool.done.__wrapped__())

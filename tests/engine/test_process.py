@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from inferflux.engine.client import InProcessClient
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.errors import ContextLengthExceeded, EngineFailed, QueueFull, RequestRejected
 from inferflux.engine.frames import LENGTH, encode
+from inferflux.engine.in_process import InProcessClient
 from inferflux.engine.messages import FinishReason, Start
 from inferflux.engine.process import Backoff, EngineProcess
 

@@ -29,7 +29,8 @@ from inferflux.engine.messages import (
     TokenOutput,
 )
 from inferflux.errors import InferFluxError
-from inferflux.server.doors import Address, Doors
+from inferflux.server.address import Address
+from inferflux.server.doors import Doors
 from inferflux.server.model import ServedModel
 from inferflux.server.service import GenerationService
 from inferflux.server.telemetry import Telemetry

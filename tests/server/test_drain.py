@@ -14,9 +14,11 @@ import pytest
 
 from inferflux.engine.config import EngineConfig
 from inferflux.errors import InvalidArgument
-from inferflux.server.app import Ready, ServerConfig, serve_engine
-from inferflux.server.doors import Address, AddressInUse, Doors
+from inferflux.server.address import Address
+from inferflux.server.app import Ready, ServerConfig
+from inferflux.server.doors import AddressInUse, Doors
 from inferflux.server.service import GenerationService
+from inferflux.server.serving import serve_engine
 from inferflux.server.telemetry import Telemetry
 
 ANY_PORT = Address("127.0.0.1", 0)

@@ -13,6 +13,7 @@ from inferflux.engine.pages import divide
 from inferflux.engine.runtime import make_runner
 from inferflux.errors import InvalidArgument
 
+WARM_TOKENS = 16  # more of them take longer and touch nothing else
 _MIN_LOGIT_ROWS = 64  # a step of prompt logprobs has at most so many rows, or one per sequence
 
 
@@ -42,8 +43,8 @@ def load(config: EngineConfig) -> Engine:
 
 
 def warm(engine: Engine, chunk_tokens: int) -> None:
-    """Run one step of a whole chunk and one of a single token: code mapped, weights touched."""
-    num_prompt_tokens = min(chunk_tokens, engine.max_request_tokens - 2)
+    """Run a step of a few tokens and one of a single token: code mapped, weights touched."""
+    num_prompt_tokens = min(WARM_TOKENS, chunk_tokens, engine.max_request_tokens - 2)
     greedy = SamplingParams(temperature=0.0)
     engine.add(Request("warm", [0] * num_prompt_tokens, max_tokens=2, sampling=greedy))
     while engine.has_work:

@@ -1,0 +1,56 @@
+"""Serving an engine that is up: its model's text, both doors, and the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from inferflux.codegen import artifact
+from inferflux.engine.client import EngineClient
+from inferflux.server.app import OnReady, Ready, ServerConfig
+from inferflux.server.doors import Doors
+from inferflux.server.model import ServedModel
+from inferflux.server.service import GenerationService
+from inferflux.server.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+def open_model(config: ServerConfig) -> ServedModel:
+    """The model's facts and tokenizer, out of its artifact."""
+    opened = artifact.peek(config.engine.artifact)
+    facts, tokenizer = opened.model.facts, opened.model.tokenizer
+    return ServedModel.of(facts, tokenizer, opened.digest, config.model_name)
+
+
+async def serve_engine(
+    config: ServerConfig,
+    model: ServedModel,
+    engine: EngineClient,
+    on_ready: OnReady | None = None,
+) -> None:
+    """Serve an engine that is up, until a signal."""
+    service = GenerationService(model, engine)
+    doors = Doors(service, Telemetry(lambda: engine.stats))
+    try:
+        http, grpc = await doors.open(config.http, config.grpc)
+        stop = _stop_signal()
+        if on_ready is not None:
+            on_ready(Ready(model.name, http, grpc))
+        log.info("serving %s on http://%s and grpc://%s", model.name, http, grpc)
+        await stop.wait()
+        log.info("draining, for at most %g s", config.drain_seconds)
+        await service.drain(config.drain_seconds)
+    finally:
+        await doors.close()
+        service.close()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set once the process is told to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
