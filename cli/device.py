@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from inferflux.bench.machine import this_machine
-from inferflux.codegen.artifact.compiled import CpuStep
+from inferflux.cli.step_timer import StepTimer
+from inferflux.codegen.artifact.compiled import CompiledModel, CpuStep
 from inferflux.codegen.autotune.device import Array, Launch
 from inferflux.codegen.autotune.table import DeviceFacts
 from inferflux.engine.runtime.single import single_step
@@ -31,6 +32,9 @@ class ThisMachine:
             return time.perf_counter() - started
 
         return launch
+
+    def steps(self, model: CompiledModel, target: str) -> StepTimer:
+        return StepTimer(model, target, self.facts.num_workers)
 
     def now(self) -> float:
         return time.monotonic()

@@ -19,6 +19,7 @@ from inferflux.codegen.artifact.compiled import (
     TokenizerFacts,
 )
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
+from inferflux.codegen.autotune.variants import variants_of
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import Layers, Phase, select
@@ -31,6 +32,7 @@ from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
 from inferflux.ir.graph import Graph
+from inferflux.kernels.kernel import StepShape
 
 LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "pool.j2", "pool.ll.j2", "bf16.ll")
 WORDS = "inferflux.codegen.targets.words"
@@ -63,7 +65,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     tuning = tuning if tuning is not None else shipped_tuning()
     report("reading the graph", 0.0)
     config = frontend.config(source)
-    graphs = _lower(source, numerics, [_target(name) for name in targets], dump_ir)
+    graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir)
     weights: dict[str, Bytes] = {}
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
@@ -80,10 +82,13 @@ def compile(  # noqa: A001  the verb of the pipeline
     )
 
 
-def _lower(
-    source: ModelSource, numerics: str, targets: Sequence[CpuTarget], dump: Path | None
+def lower(
+    source: ModelSource, numerics: str, targets: Sequence[CpuTarget], dump: Path | None = None
 ) -> dict[str, Graph]:
-    """A graph for each arithmetic that products are computed in, the one for all steps first."""
+    """A graph for each arithmetic that products are computed in, the one for all steps first.
+
+    Some of the targets may have no steps in one of them: ``CpuTarget.shapes``.
+    """
     imported = frontend.build(source)
     graph = passes.run(imported, numerics=numerics, dump=dump)
     if numerics == "float32":
@@ -121,10 +126,14 @@ class _TargetBuild:
         self.source, self.config = source, config
         self.target, self.numerics, self.report = target, numerics, report
         self.choose = tuning.schedule
+        self.variants = tuning.variants(
+            next(iter(graphs.values())), variants_of(target, graphs), target.name
+        )
+        used = {variant.arithmetic for variant in self.variants}
         self.forms = [
             _Form(arithmetic, graph, target, config.vocab_size)
             for arithmetic, graph in graphs.items()
-            if target.shapes(arithmetic)
+            if arithmetic in used
         ]
         self.graph, self.plan = self.forms[0].graph, self.forms[0].plan
         assert all(form.plan.places == self.plan.places for form in self.forms), "one arena for all"
@@ -161,7 +170,7 @@ class _TargetBuild:
         keys: dict[str, KernelKey] = {}
         for form in self.forms:
             writer = StepWriter(form.graph, self.target, form.memory, form.arithmetic)
-            for shape in self.target.shapes(form.arithmetic):
+            for shape in self._shapes(form.arithmetic):
                 phases = select(form.graph, shape, self.target.name, self.choose)
                 step = writer.write(phases, form.plan.layer_bases, shape)
                 steps.append(step)
@@ -170,6 +179,9 @@ class _TargetBuild:
                     for number, phase in enumerate(_flat(phases))
                 }
         return steps, keys
+
+    def _shapes(self, arithmetic: str) -> Iterator[StepShape]:
+        return (each.shape for each in self.variants if each.arithmetic == arithmetic)
 
     def _sources(self, steps: Sequence[StepText]) -> dict[str, str]:
         """The text of every step, and the graphs besides the one for all steps."""
@@ -184,6 +196,7 @@ class _TargetBuild:
             passes=" ".join(each.__name__ for phase in passes.PIPELINE for each in phase.passes),
             graph="".join(str(form.graph) for form in self.forms),
             layouts=" ".join(sorted({value.type.layout for value in self.graph.weights})),
+            variants="\n".join(map(str, self.variants)),
             kernel_keys=lines(kernel_keys),
             launch="\n".join((*map(source_text, LAUNCH), package_text(WORDS))),
         )

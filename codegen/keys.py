@@ -50,6 +50,7 @@ class TargetKey(Key):
     passes: str
     graph: str  # canonical text
     layouts: str
+    variants: str  # of the step: what is computed together, and for how many tokens
     kernel_keys: str
     launch: str  # the texts around the phase bodies, and the words they are written in
 

@@ -45,9 +45,9 @@ def seconds(task: Task, schedule: Schedule, num_workers: int) -> float:
 
 def num_pieces(task: Task, schedule: Schedule) -> int:
     """Of a measured step."""
-    tokens = task.num_tokens
     expression = task.phase.kernel.pieces(task.phase.node, schedule)
-    return max(1, evaluate(expression, {"num_tokens": tokens, "num_rows": tokens}))
+    counts = {"num_tokens": task.num_tokens, "num_rows": task.num_rows}
+    return max(1, evaluate(expression, counts))
 
 
 def _octaves_off(schedule: Schedule) -> float:
@@ -61,7 +61,7 @@ def _bytes(task: Task) -> int:
     weights = sum(value.type.nbytes for value in node.inputs if value.type.layout)
     if PAGE_TABLE not in node.op.parameters:
         return weights
-    workload = Workload(task.num_tokens)
+    workload = Workload(task.num_tokens, task.num_rows)
     pages = workload.num_sequences * workload.pages_per_sequence
     streams = (value.type for value in node.inputs if len(value.type.shape) == PAGES_RANK)
     return weights + pages * sum(_page_bytes(type_) for type_ in streams)
@@ -76,4 +76,6 @@ def _page_bytes(type_: TensorType) -> int:
 def _multiply_adds(task: Task) -> int:
     """Of weights: attention is bound by what it reads."""
     weights = (value.type for value in task.phase.node.inputs if value.type.layout)
-    return task.num_tokens * sum(math.prod(int(dim) for dim in type_.shape) for type_ in weights)
+    node = task.phase.node
+    rows = task.num_rows if node.results[0].type.shape[0] == "R" else task.num_tokens
+    return rows * sum(math.prod(int(dim) for dim in type_.shape) for type_ in weights)

@@ -7,11 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from inferflux.codegen.artifact.compiled import CpuStep
+from inferflux.codegen.artifact.compiled import CompiledModel, CpuStep
 from inferflux.codegen.autotune.table import DeviceFacts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Launch = Callable[[], float]
+StepTimer = Callable[[int, int], float]  # (which variant, number of tokens) -> seconds of a step
 
 
 class Device(Protocol):
@@ -32,6 +33,13 @@ class Device(Protocol):
 
         The buffers stay where they are, aligned as steps want them; ``sync`` the device has itself.
         ``scalars`` are the step's, but for the worker's number.
+        """
+        ...
+
+    def steps(self, model: CompiledModel, target: str) -> StepTimer:
+        """Make a model ready to be run in any of a target's variants, for any number of tokens.
+
+        A step of few tokens is one each of as many sequences, of more it is a part of a prompt.
         """
         ...
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from inferflux.codegen.autotune.task import Task
 from inferflux.ir import ops
 from inferflux.ir.graph import Attr, Graph, Stacked, Value
-from inferflux.ir.types import F32, TensorType
+from inferflux.ir.types import BF16, F32, I8X32, TensorType
 
 LAYER = "layer"  # the attribute that says which layer's part of a page is meant
 PAGES_RANK, LAYER_AXIS = 5, 1  # of pages: N, L, K and the two dimensions of one
@@ -16,7 +16,7 @@ PAGES_RANK, LAYER_AXIS = 5, 1  # of pages: N, L, K and the two dimensions of one
 def isolate(task: Task, num_layers: int) -> Graph:
     """The task's node in a graph of its own, in which pages have ``num_layers`` layers.
 
-    Inputs are called as the op calls them. Int8 activations are quantised from rows of floats.
+    Inputs are called as the op calls them. Int8 and bf16 activations are made from rows of floats.
     """
     made = _Operands(task, num_layers)
     node = task.phase.node
@@ -48,12 +48,12 @@ class _Operands:
         if value in self.scope.weights:
             self.weights.append(Value(value.type, name, sources=(name,)))
             return self.weights[-1]
-        if not value.type.dtype.is_quantised:
+        if not _is_narrow(value.type):
             self.inputs.append(Value(self._of_layers(value.type), name))
             return self.inputs[-1]
         self.inputs.append(Value(replace(value.type, dtype=F32), name))
-        quantised: Value = ops.quantise(self.inputs[-1])
-        return quantised
+        narrowed: Value = ops.quantise(self.inputs[-1], to=value.type.dtype.name)
+        return narrowed
 
     def _of_layers(self, given: TensorType) -> TensorType:
         if len(given.shape) != PAGES_RANK:
@@ -61,6 +61,11 @@ class _Operands:
         shape = list(given.shape)
         shape[LAYER_AXIS] = self.num_layers
         return replace(given, shape=tuple(shape))
+
+
+def _is_narrow(type_: TensorType) -> bool:
+    """Whether a value is rows on their way into a product."""
+    return type_.dtype in (I8X32, BF16) and len(type_.shape) == 2
 
 
 def _attr(name: str, value: Attr, task: Task, num_layers: int) -> Attr:

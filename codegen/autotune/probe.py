@@ -48,7 +48,7 @@ class Probe:
     def __init__(self, task: Task, target: CpuTarget, copies: int) -> None:
         self.task, self.target, self.copies = task, target, copies
         self.graph = isolate(task, copies)
-        self.workload = Workload(task.num_tokens)
+        self.workload = Workload(task.num_tokens, task.num_rows)
         self.tensors = file_tensors(self.graph)
         self.inputs = self.workload.inputs(self.graph)
         self._plan = plan_weights(self.graph, target.name)
@@ -71,8 +71,7 @@ class Probe:
     @property
     def scalars(self) -> tuple[int, int, int]:
         """num_tokens, num_rows, max_pages."""
-        tokens = self.task.num_tokens
-        return tokens, tokens, self.workload.pages_per_sequence
+        return self.task.num_tokens, self.task.num_rows, self.workload.pages_per_sequence
 
     def text(self, schedule: Schedule) -> StepText:
         """The step that runs the phase so cut."""
@@ -159,7 +158,7 @@ class Probe:
             return _argument(given[name], self.inputs[name])
         size = self.memory.sizes.get(name, 0)
         if name == "logits":
-            size = (self.task.num_tokens + ROW_PADDING) * padded(_logits_width(self.node))
+            size = (self.task.num_rows + ROW_PADDING) * padded(_logits_width(self.node))
         return np.full(size, np.nan if dtype == "float32" else 77, dtype)
 
 

@@ -53,10 +53,21 @@ def tuning_key(kernel: Kernel, node: Node, shape: StepShape, target: str) -> Tun
         op=node.op.name,
         types=" ".join(str(value.type) for value in (*node.inputs, *node.results)),
         attrs=" ".join(f"{name}={value}" for name, value in sorted(node.attrs.items())),
-        shape=f"row_block={shape.row_block}",
-        toolchain=f"apache-tvm {importlib.metadata.version('apache-tvm')}",
+        shape=_shape(shape),
+        toolchain=toolchain(),
         template=template_digest(kernel.template),
     )
+
+
+def toolchain() -> str:
+    """What compiles phases, as far as it decides how fast they are."""
+    return f"apache-tvm {importlib.metadata.version('apache-tvm')}"
+
+
+def _shape(shape: StepShape) -> str:
+    """What is computed together; the tokens a variant takes do not change how it computes them."""
+    chunk = f" row_blocks={shape.row_blocks}" if shape.row_blocks > 1 else ""
+    return f"row_block={shape.row_block}{chunk}"
 
 
 def template_digest(template: str) -> str:

@@ -12,6 +12,7 @@ from inferflux.ir.ops.repeat import layer_kinds, parts, stacked_attributes
 from inferflux.kernels.kernel import Schedule, StepShape
 
 BLOCKS = 4  # of rows in a measured step, where the variant takes so many: between its two ends
+MOST_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ class Task:
     def num_tokens(self) -> int:
         """Of the steps that are measured."""
         shape = self.phase.shape
-        return min(shape.max_tokens, BLOCKS * shape.row_block)
+        return min(shape.max_tokens, shape.row_block * max(BLOCKS, shape.row_blocks))
+
+    @property
+    def num_rows(self) -> int:
+        """Of logits, in the steps that are measured: a prompt wants but one."""
+        return min(self.num_tokens, MOST_ROWS)
 
     def __str__(self) -> str:
         weights = (value.type for value in self.phase.node.inputs if value.type.layout)
@@ -49,10 +55,10 @@ class Task:
         return f"{self.phase.node.op}{shapes and ' '}{shapes} ({self.key.shape})"
 
 
-def tasks(graph: Graph, target: str, shapes: Sequence[StepShape]) -> tuple[Task, ...]:
-    """Every phase of a step's variants with a choice; equal phases are one task."""
+def tasks(variants: Sequence[tuple[Graph, StepShape]], target: str) -> tuple[Task, ...]:
+    """Every phase with a choice, of the variants of a model's step; equal phases are one task."""
     found: dict[Place, Task] = {}
-    for shape in shapes:
+    for graph, shape in variants:
         for phase, scope in _phases(graph, target, shape):
             key = tuning_key(phase.kernel, phase.node, phase.shape, target)
             task = Task(phase, scope, key)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from inferflux.codegen.autotune import cost
 from inferflux.codegen.autotune.device import Array, Device, Launch
 from inferflux.codegen.autotune.probe import Probe
 from inferflux.codegen.autotune.task import Task
@@ -13,6 +14,9 @@ from inferflux.codegen.autotune.validate import check
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.cpu import compile_steps
 from inferflux.kernels.kernel import Schedule
+
+LONGEST = 0.03  # seconds, by the cost model: who computes that long does not wait for memory
+FEWEST = 4  # copies of a phase in a measured step
 
 
 class Trials(Protocol):
@@ -34,8 +38,9 @@ class DeviceTrials:
         self._target = replace(target, machines={device.machine: target.machines[device.machine]})
         self._device = device
         self._once = Probe(task, target, copies=1)
-        copies = -(-read_bytes // self._once.copy_bytes)
-        self._many = Probe(task, target, max(2, copies))
+        run = cost.seconds(task, task.space[0], device.facts.num_workers)
+        copies = min(read_bytes // self._once.copy_bytes, int(LONGEST / run))
+        self._many = Probe(task, target, max(FEWEST, copies))
         self._buffers = self._many.buffers()
 
     def launch(self, schedule: Schedule) -> Launch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from inferflux.codegen.autotune import cost
@@ -41,6 +41,11 @@ class Tuned:
     num_kept: int  # phases whose records still held
     num_left: int  # phases that the budget did not reach
 
+    def with_record(self, record: Record) -> Tuned:
+        return replace(
+            self, table=self.table.with_record(record), measured=(*self.measured, record)
+        )
+
 
 class Tuner:
     """Tunes the phases of one target on one device, the most costly first.
@@ -61,6 +66,10 @@ class Tuner:
     ) -> None:
         self._device, self._prepare, self._keep, self._report = device, prepare, keep, report
         self._end = None if budget is None else device.now() + budget
+
+    def is_over(self) -> bool:
+        """Whether the budget is spent."""
+        return self._end is not None and self._device.now() >= self._end
 
     def run(self, tasks: Sequence[Task], table: Table) -> Tuned:
         """Measure what has no record under its key.  Ctrl-C loses the phase it falls into."""
@@ -91,12 +100,12 @@ class Tuner:
         return task.scope.uses * cost.seconds(task, task.space[0], self._device.facts.num_workers)
 
     def _measure(self, task: Task) -> Record:
-        if self._is_over():
+        if self.is_over():
             raise OutOfTime
         trials = self._prepare(task)
         candidates = self._candidates(task)
         launches = [trials.launch(schedule) for schedule in candidates]
-        entrants = race(launches, self._is_over)
+        entrants = race(launches, self.is_over)
         chosen = _choose(candidates, entrants, trials)
         return _record(task, candidates[chosen], entrants[chosen], entrants)
 
@@ -106,9 +115,6 @@ class Tuner:
         best = cost.ordered(task, self._device.facts.num_workers)
         others = [schedule for schedule in best if schedule != default]
         return (default, *others[: NUM_CANDIDATES - 1])
-
-    def _is_over(self) -> bool:
-        return self._end is not None and self._device.now() >= self._end
 
 
 def _choose(candidates: Sequence[Schedule], entrants: Sequence[Entrant], trials: Trials) -> int:

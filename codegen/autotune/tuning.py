@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from inferflux.codegen.autotune.record import tuning_key
 from inferflux.codegen.autotune.table import Table, parse_table
+from inferflux.codegen.autotune.variants import Variant, serving, variants_key
 from inferflux.codegen.select import default_schedule
-from inferflux.ir.graph import Node
+from inferflux.ir.graph import Graph, Node
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape
 
 _SHIPPED = "inferflux.autotune_cache"
@@ -21,6 +23,16 @@ class Tuning:
     """Tables in the order in which they are asked."""
 
     tables: tuple[Table, ...] = ()
+
+    def variants(
+        self, graph: Graph, variants: Sequence[Variant], target: str
+    ) -> tuple[Variant, ...]:
+        """Which variants of a step serve how many tokens: as recorded, else as they say."""
+        key = variants_key(graph, variants, target)
+        for record in (table.fresh(key) for table in self.tables):
+            if record is not None:
+                return serving(variants, record.schedule)
+        return tuple(variants)
 
     @property
     def digest(self) -> str:

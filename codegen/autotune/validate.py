@@ -11,16 +11,18 @@ from inferflux.codegen.autotune.probe import Probe
 from inferflux.errors import InferFluxError
 from inferflux.ir.graph import Node
 from inferflux.ir.interpret import interpret
+from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows
 from inferflux.kernels.linear.layouts import pair_order
-from inferflux.kernels.storage import FloatRows, Int8Rows, Operand, Pages
+from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Of the largest value: the order of sums, fused multiply-adds, the rounding of halves. A schedule
 # that leaves a piece out, or computes it twice, is off by the values themselves.
 TOLERANCE = {"float32": 1e-4, "float16": 2**-10}
-ONE_OFF = 0.02  # share of the int8 values that may differ, by one: those that were nearly halves
+ONE_OFF = 0.02  # share of the int8 and bf16 values that may differ, by one: nearly halves
+BF16_STEP = 2**-7  # from one bf16 to the next, of the value
 
 
 class WrongResult(InferFluxError):
@@ -62,6 +64,9 @@ def _agrees(place: Operand, buffers: Mapping[str, Array], wanted: Any) -> bool:
         case Int8Rows():
             assert isinstance(wanted, QuantisedRows)
             return _is_close_int8(place, buffers, wanted)
+        case BfloatRows():
+            assert isinstance(wanted, BfloatValues)
+            return _is_close_bf16(place, buffers, wanted.values)
         case Pages():
             return _is_close(buffers[place.buffer].reshape(wanted.shape), wanted)
         case _:
@@ -83,3 +88,11 @@ def _is_close_int8(place: Int8Rows, buffers: Mapping[str, Array], wanted: Quanti
         and int(difference.max(initial=0)) <= 1
         and int(np.count_nonzero(difference)) <= ONE_OFF * size
     )
+
+
+def _is_close_bf16(place: BfloatRows, buffers: Mapping[str, Array], wanted: Array) -> bool:
+    pairs = buffers["scratch_i32"][place.base :][: len(wanted) * place.pairs]
+    halves = pairs.view(np.uint16).astype(np.uint32).reshape(wanted.shape)
+    difference = np.abs((halves << 16).view(np.float32) - wanted)
+    within = (difference <= np.abs(wanted) * BF16_STEP + TOLERANCE["float32"]).all()
+    return bool(within) and int(np.count_nonzero(difference)) <= ONE_OFF * wanted.size

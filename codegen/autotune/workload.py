@@ -29,9 +29,10 @@ _NUMPY: Mapping[str, type[np.generic]] = {"f32": np.float32, "f16": np.float16, 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """So many tokens, and the pages in which their sequences lie."""
+    """So many tokens and rows of logits, and the pages in which the sequences lie."""
 
     num_tokens: int
+    num_rows: int
 
     @property
     def is_decode(self) -> bool:
@@ -73,7 +74,7 @@ class Workload:
     def _floats(self, type_: TensorType, graph: Graph, random: np.random.Generator) -> Array:
         dtype = _NUMPY[type_.dtype.name]
         if len(type_.shape) == 2:
-            return _rows(type_, self.num_tokens, random)
+            return _rows(type_, {"T": self.num_tokens, "R": self.num_rows}, random)
         shape = (self.num_pages(graph), *(int(dim) for dim in type_.shape[1:]))
         return _numbers(shape, dtype, random) if reads_pages(graph) else np.zeros(shape, dtype)
 
@@ -95,10 +96,12 @@ def reads_pages(graph: Graph) -> bool:
     return any(value.hint == PAGE_TABLE for value in graph.inputs)
 
 
-def _rows(type_: TensorType, num_rows: int, random: np.random.Generator) -> Array:
+def _rows(type_: TensorType, sizes: Mapping[str, int], random: np.random.Generator) -> Array:
     """Activations that are whole numbers of 1/127 of their largest: int8 holds them exactly."""
-    _, columns = type_.shape
+    rows, columns = type_.shape
+    assert isinstance(rows, str), f"{type_} has rows of a step"
     assert isinstance(columns, int), f"the rows of {type_} are static"
+    num_rows = sizes[rows]
     whole = random.integers(-127, 128, (num_rows, columns))
     whole[:, ::BLOCK] = 127
     return (whole * random.uniform(0.005, 0.02, (num_rows, 1))).astype(np.float32)

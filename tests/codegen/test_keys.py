@@ -33,6 +33,7 @@ TARGET = TargetKey(
     passes="fold, fuse",
     graph="graph():\n  return %0\n",
     layouts="rows16",
+    variants="i8x32_1: 1 to 1 tokens",
     kernel_keys=lines({"1 head": "bb", "0 embed": "aa"}),
     launch="def step():",
 )

@@ -31,7 +31,7 @@ def test_nothing_else_is(text):
 
 @pytest.fixture(scope="module")
 def task(fused):
-    found = tasks(fused, "cpu:portable", [StepShape(1, 1)])
+    found = tasks([(fused, StepShape(1, 1))], "cpu:portable")
     return next(task for task in found if task.key.op == "gate_up_quantise")
 
 

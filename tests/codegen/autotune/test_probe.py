@@ -23,7 +23,7 @@ OPS = ("qkv_rope_append", "attention_quantise", "gate_up_quantise", "linear_resi
 @pytest.fixture(scope="module")
 def found(fused) -> Mapping[str, Task]:
     """The tasks of blocks of four rows, by op."""
-    return {task.key.op: task for task in tasks(fused, TARGET.name, [StepShape(4, 16)])}
+    return {task.key.op: task for task in tasks([(fused, StepShape(4, 16))], TARGET.name)}
 
 
 def test_a_phase_alone_has_the_operands_it_has_in_its_model(found):

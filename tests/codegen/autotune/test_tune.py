@@ -92,7 +92,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def found(fused):
-    return tasks(fused, TARGET, [StepShape(1, 1), StepShape(4, 32)])
+    return tasks([(fused, StepShape(1, 1)), (fused, StepShape(4, 32))], TARGET)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from inferflux import codegen
 from inferflux.codegen.autotune import tuning as module
 from inferflux.codegen.autotune.record import tuning_key
 from inferflux.codegen.autotune.tuning import Tuning, file_name, shipped_tuning
+from inferflux.codegen.autotune.variants import variants_key, variants_of
 from inferflux.codegen.select import Layers, select
 from inferflux.codegen.targets import TARGETS
 from inferflux.ir import frontend
@@ -130,3 +131,17 @@ def test_every_level_names_a_file_that_ships():
 
 def test_a_devices_file_has_a_name_for_every_file_system():
     assert file_name("AMD EPYC 9R14 (96-Core)") == "amd-epyc-9r14-96-core.json"
+
+
+def test_a_build_compiles_only_the_variants_that_serve(
+    monkeypatch, small_model, fused, table_of, record_of
+):
+    facts = TARGETS[TARGET]
+    here = {platform.machine(): facts.machines[platform.machine()]}
+    monkeypatch.setitem(TARGETS, TARGET, replace(facts, machines=here, row_blocks=(1, 2)))
+    key = variants_key(fused, variants_of(TARGETS[TARGET], ["i8x32"]), TARGET)
+    tuning = Tuning((table_of(record_of(key, {"i8x32_1": 1})),))
+    built = codegen.compile(frontend.open(small_model), (TARGET,), tuning=tuning).targets[TARGET]
+    (variant,) = built.step.variants
+    assert (variant.symbol, variant.min_tokens, variant.max_tokens) == ("step_i8x32_1", 1, 512)
+    assert list(built.sources) == ["step_i8x32_1.py"]
