@@ -33,7 +33,7 @@ Targets = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
-        help="cpu:avx512, avx2, neon-i8mm, neon or portable, repeatable; else for this machine.",
+        help="Such as cpu:avx2, cpu:neon or cpu:portable; repeatable; else for this machine.",
     ),
 ]
 DumpIR = Annotated[

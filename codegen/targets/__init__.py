@@ -6,6 +6,7 @@ from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
 from inferflux.kernels.kernel import StepShape
 
 _LINUX = "unknown-linux-gnu"
+_AVX2 = ("avx2", "fma", "f16c", "bmi1", "bmi2", "movbe", "abm")
 _AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512_vnni")
 
 TARGETS: dict[str, CpuTarget] = {
@@ -24,7 +25,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=(*_AVX512, "avx512_bf16"),
             row_blocks=(1, 2, 4, 8),
             panels=StepShape(12, MAX_STEP_TOKENS, row_blocks=22, min_tokens=33),
-            dots="vpdpbusd",
+            dots="vpdpbusd.512",
             native_half=True,
         ),
         CpuTarget(
@@ -39,7 +40,22 @@ TARGETS: dict[str, CpuTarget] = {
             },
             features=_AVX512,
             row_blocks=(1, 2, 4, 8),
-            dots="vpdpbusd",
+            dots="vpdpbusd.512",
+            native_half=True,
+        ),
+        CpuTarget(
+            name="cpu:avx2-vnni",
+            machines={
+                "x86_64": {
+                    "kind": "llvm",
+                    "mtriple": f"x86_64-{_LINUX}",
+                    "mcpu": "x86-64-v3",
+                    "mattr": ["+avxvnni"],
+                }
+            },
+            features=(*_AVX2, "avx_vnni"),
+            row_blocks=(1, 2, 4),
+            dots="vpdpbusd.256",
             native_half=True,
         ),
         CpuTarget(
@@ -47,7 +63,7 @@ TARGETS: dict[str, CpuTarget] = {
             machines={
                 "x86_64": {"kind": "llvm", "mtriple": f"x86_64-{_LINUX}", "mcpu": "x86-64-v3"}
             },
-            features=("avx2", "fma", "f16c", "bmi1", "bmi2", "movbe", "abm"),
+            features=_AVX2,
             row_blocks=(1, 2, 4),
             dots="vpmaddubsw",
             native_half=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -157,17 +158,37 @@ def test_floats_are_stored_as_the_nearest_half_ties_to_even(apply):
     np.testing.assert_array_equal(got.view(np.int16), exact.view(np.int16))
 
 
-@pytest.mark.parametrize(("bits", "excess"), [(4, 0), (4, 8), (8, 128)])
-def test_dots_are_exact_at_the_ends_of_their_types(compiled, bits, excess):
+@pytest.fixture(params=[(4, 0), (4, 8), (8, 128)], ids=["4 bits", "4 less 8", "8 less 128"])
+def assert_dots_are_exact(compiled, request):
+    bits, excess = request.param
+
+    def check() -> None:
+        q, x = extremes(bits)
+        out = np.zeros(16 * len(q), np.float32)
+        compiled(DOT.format(cases=len(q), bits=bits, excess=excess), q.ravel(), x.ravel(), out)
+        weights = q.reshape(-1, 8, 16, 4).astype(np.int64) - excess  # case, group, lane, column
+        exact = np.einsum("cglk,cgk->cl", weights, x.reshape(-1, 8, 4).astype(np.int64))
+        np.testing.assert_array_equal(out.reshape(-1, 16), exact)
+
+    return check
+
+
+def extremes(bits):
+    """Blocks of weights and values where sums are largest, and others at random."""
     ends = [0, 1, 2 ** (bits - 1), 2**bits - 1]
     random = np.random.default_rng(0)
     q = np.stack([*(np.full(512, end) for end in ends), *random.choice(ends, (28, 512))])
     x = np.stack([np.full(32, 127), np.full(32, -127), *random.choice([-127, 127], (30, 32))])
     x[2], q[5] = x[0], random.integers(0, 2**bits, 512)
-    q, x = np.repeat(q, 3, axis=0).astype(np.uint8), np.tile(x, (3, 1)).astype(np.int8)
-    out = np.zeros(16 * len(q), np.float32)
-    text = DOT.format(cases=len(q), bits=bits, excess=excess)
-    compiled(text, q.reshape(-1), x.reshape(-1), out)
-    weights = q.reshape(-1, 8, 16, 4).astype(np.int64) - excess  # case, group, lane, column
-    exact = np.einsum("cglk,cgk->cl", weights, x.reshape(-1, 8, 4).astype(np.int64))
-    np.testing.assert_array_equal(out.reshape(-1, 16), exact)
+    return np.repeat(q, 3, axis=0).astype(np.uint8), np.tile(x, (3, 1)).astype(np.int8)
+
+
+def test_dots_are_exact_at_the_ends_of_their_types(assert_dots_are_exact):
+    assert_dots_are_exact()
+
+
+@pytest.mark.parametrize("target", ["cpu:avx512"], indirect=True)
+def test_vnni_of_half_the_width_is_exact(assert_dots_are_exact, target, monkeypatch):
+    """As machines with AVX-VNNI have it, on one whose AVX-512 has it too."""
+    monkeypatch.setitem(TARGETS, target, replace(TARGETS[target], dots="vpdpbusd.256"))
+    assert_dots_are_exact()

@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from inferflux.codegen.targets.words.bfloats import Bfloats
 from inferflux.codegen.targets.words.dots import Dots, FloatDots
-from inferflux.codegen.targets.words.dots_arm import SdotDots, UsdotDots
-from inferflux.codegen.targets.words.dots_x86 import MaddDots, VnniDots
+from inferflux.codegen.targets.words.dots_avx2 import MaddDots
+from inferflux.codegen.targets.words.dots_four import (
+    SdotDots,
+    UsdotDots,
+    Vnni256Dots,
+    Vnni512Dots,
+)
 from inferflux.codegen.targets.words.halves import ComputedHalves, NativeHalves
 from inferflux.codegen.targets.words.lanes import Lanes
 from inferflux.codegen.targets.words.loops import Loops
@@ -28,7 +33,8 @@ if TYPE_CHECKING:
 
 DOTS: Mapping[str, type[Dots]] = {
     "float": FloatDots,
-    "vpdpbusd": VnniDots,
+    "vpdpbusd.512": Vnni512Dots,
+    "vpdpbusd.256": Vnni256Dots,
     "vpmaddubsw": MaddDots,
     "sdot": SdotDots,
     "usdot": UsdotDots,

@@ -1,4 +1,4 @@
-"""Dot products of packed integers on x86-64: AVX-512 VNNI, and AVX2 which has none."""
+"""Dot products on AVX2, which multiplies two bytes by two bytes into 16 bits and saturates."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from inferflux.codegen.targets.words.dots import Dots
 from inferflux.codegen.targets.words.tir import LANES, Buffer, Expr
 
 
-class VnniDots(Dots):
-    """vpdpbusd: four u8 times four i8 into an i32, 16 lanes at once."""
-
-    def dot_group(
-        self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr, bits: int
-    ) -> Expr:
-        factors = self._unsigned(weights, group * 64, 64), self._four(values, at, 64)
-        return self._call("llvm.x86.avx512.vpdpbusd.512", total, *factors, dtype="int32x16")
-
-
 class MaddDots(Dots):
-    """vpmaddubsw: two u8 times two i8 into an i16, which saturates; 16 of them at once.
+    """vpmaddubsw, 16 lanes of 16 bits at once.
 
     Below 16, eight groups of products fit an i16: 2 * 15 * 127 * 8 = 30480. Sums stay there, a lane
     for each pair of columns, until the block ends. Of whole bytes not even two products would fit,
