@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inferflux.codegen.artifact.compiled import (
     PAGE_SIZE,
+    AttentionCut,
     Bytes,
     CompiledModel,
     CompiledTarget,
@@ -32,6 +33,7 @@ from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
 from inferflux.ir.graph import Graph
+from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
 
 LAUNCH = ("step.j2", "layers.j2", "phase.j2", "sync.ll.j2", "pool.j2", "pool.ll.j2", "bf16.ll")
@@ -214,6 +216,7 @@ class _TargetBuild:
             logits_stride=padded(self.config.vocab_size),
             max_step_tokens=MAX_STEP_TOKENS,
             max_workers=MAX_WORKERS,
+            attention=AttentionCut(SPAN, BLOCK, PARTIALS),
         )
 
 

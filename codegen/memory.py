@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inferflux.codegen.target import UnsupportedOnTarget
@@ -12,6 +12,7 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
 from inferflux.ir.types import BF16
+from inferflux.kernels import KERNELS
 from inferflux.kernels.storage import (
     LANES,
     UNIT,
@@ -36,6 +37,7 @@ class MemoryPlan:
     operands: dict[Value, Operand] = field(default_factory=dict)
     worker_scratch: str = ""  # where a worker's own part of scratch_f32 begins, as an expression
     worker_panels: str = ""  # and its part of scratch_i32, for unpacked weights
+    shared_scratch: int = 0  # where the part that all workers share begins
     sizes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
@@ -65,13 +67,21 @@ class _Planner:
         for value in graph.inputs:
             self.memory.operands[value] = _input_operand(value)
         self._plan_nodes(graph.nodes, graph.outputs, keep=())
-        start, own = self.memory.sizes["scratch_f32"], padded(self.vocab_size)
+        self._plan_scratch(graph)
+        return self.memory
+
+    def _plan_scratch(self, graph: Graph) -> None:
+        """Behind all values what kernels share, then what each worker has for itself."""
+        wanted = [KERNELS[op].scratch(node) for op, node in _kernel_nodes(graph)]
+        shared = padded(max((each.shared for each in wanted), default=0))
+        own = padded(max([self.vocab_size, *(each.worker for each in wanted)]))
+        self.memory.shared_scratch = self.memory.sizes["scratch_f32"]
+        start = self.memory.shared_scratch + shared
         self.memory.worker_scratch = f"{start} + worker * {own}"
         self.memory.sizes["scratch_f32"] = start + MAX_WORKERS * own
         start, own = self.memory.sizes["scratch_i32"], self._panel_elements()
         self.memory.worker_panels = f"{start} + worker * {own}"
         self.memory.sizes["scratch_i32"] = start + MAX_WORKERS * own
-        return self.memory
 
     def _panel_elements(self) -> int:
         """Of two units of weights as bf16 pairs: what a gate and an up projection unpack."""
@@ -176,6 +186,15 @@ class _Planner:
                 self._give("scratch_f32", rows.stride, rows.base)
             case _:
                 return
+
+
+def _kernel_nodes(graph: Graph) -> Iterator[tuple[str, Node]]:
+    """Every node that a kernel runs, those of layers too, by the name of its op."""
+    for node in graph.nodes:
+        if node.op.name in KERNELS:
+            yield node.op.name, node
+        for body in node.bodies:
+            yield from _kernel_nodes(body)
 
 
 def _last_uses(nodes: Sequence[Node]) -> Mapping[Value, Node]:

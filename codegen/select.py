@@ -87,6 +87,8 @@ class _Selection:
             yield self._phase(kernel, node, self.shape, "num_rows > 1")
         else:
             yield self._phase(kernel, node, self.shape, None)
+        if kernel.then:
+            yield self._phase(kernel.then, node, self.shape, None)
 
     def _phase(self, kernel: Kernel, node: Node, shape: StepShape, when: str | None) -> Phase:
         return Phase(node, kernel, shape, self.choose(kernel, node, shape, self.target), when)

@@ -17,7 +17,7 @@ from inferflux.kernels.cut import chunks_of, rows_of
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Operand, Pages
 
-SCALARS = ("num_tokens", "num_rows", "max_pages", "worker")
+SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
 _DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16"}
 
 
@@ -47,7 +47,7 @@ def counters(num_phases: int) -> int:
 def step_buffers(graph: Graph) -> dict[str, str]:
     """The step's buffers, in the order of its arguments: name -> element type."""
     buffers = {"weights": "uint8", "scratch_f32": "float32", "scratch_i8": "int8"}
-    buffers |= {"scratch_i32": "int32", "sync": "int32"}
+    buffers |= dict.fromkeys(("scratch_i32", "sync", "spans", "merges"), "int32")
     for value in graph.inputs:
         buffers[value.hint.replace(".", "_")] = _DTYPES[value.type.dtype.name]
     outputs = dict(zip(SAMPLE_OUTPUTS, ("int32", "float32", "int32", "float32"), strict=True))
@@ -154,6 +154,7 @@ class StepWriter:
                 "row_chunks": chunks_of(phase.node, phase.schedule),
                 "scratch": self.memory.worker_scratch,
                 "panels": self.memory.worker_panels,
+                "partials": self.memory.shared_scratch,
             },
         )
 

@@ -26,12 +26,26 @@ class StepShape:
 
 
 @dataclass(frozen=True, slots=True)
+class Scratch:
+    """Floats a kernel takes besides its operands: each worker's own, and those all share."""
+
+    worker: int = 0
+    shared: int = 0
+
+
+def no_scratch(node: Node) -> Scratch:
+    """For kernels whose operands are all they need."""
+    return Scratch()
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
-    """One op as a phase of the step.
+    """One op as a phase of the step, or as two.
 
     ``schedules`` lists how the phase may be cut, the first being the default; ``pieces`` gives, for
-    one of them, the number of pieces as an expression over ``num_tokens``, ``num_rows`` and
+    one of them, the number of pieces as an expression over the step's scalars and
     numbers; ``parameters`` gives what the template needs beyond operands, attributes and schedule.
+    ``scratch`` is the most that any schedule takes; ``then`` is a phase that ends what this began.
     """
 
     op: Op
@@ -40,6 +54,8 @@ class Kernel:
     schedules: Callable[[Node, StepShape], Iterator[Schedule]]
     pieces: Callable[[Node, Schedule], str]
     parameters: Callable[[Mapping[str, Operand], Schedule], Mapping[str, object]]
+    scratch: Callable[[Node], Scratch] = no_scratch
+    then: Kernel | None = None
 
 
 def no_parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:

@@ -25,6 +25,7 @@ MAX_RANK = 8
 MAX_SCRATCH = 1 << 32  # elements
 MAX_STEP_TOKENS = 1 << 20
 MAX_WORKERS = 4096
+MAX_ATTENTION_CUT = 1 << 24
 KV_DTYPES = ("float32", "float16", "int8", "uint8")
 NUMERICS = ("default", "float32")
 
@@ -144,6 +145,9 @@ def _step(step: CpuStep, where: str) -> Iterator[str]:
         yield f"{where}: steps of {step.max_step_tokens} tokens, not 1..{MAX_STEP_TOKENS}"
     if not 0 < step.max_workers <= MAX_WORKERS:
         yield f"{where}: {step.max_workers} workers, not 1..{MAX_WORKERS}"
+    cut = (step.attention.span_keys, step.attention.block_tokens, step.attention.max_partials)
+    if not all(0 < number <= MAX_ATTENTION_CUT for number in cut):
+        yield f"{where}: attention is cut by {cut}, not all of 1..{MAX_ATTENTION_CUT}"
     served = {
         tokens
         for variant in step.variants

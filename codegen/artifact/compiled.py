@@ -87,16 +87,27 @@ class StepVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionCut:
+    """How attention may be cut into items: the runtime lists them for each step."""
+
+    span_keys: int  # results are kept by span, and merged in order
+    block_tokens: int  # of one sequence that an item takes at most
+    max_partials: int  # results of one token and one span that there is room for
+
+
+@dataclass(frozen=True, slots=True)
 class CpuStep:
     """How a CPU runtime calls the compiled step: names of arguments in order, sizes of scratch.
 
     Buffers are one-dimensional.  Vocabulary of ``arguments``:
       weights u8 · scratch_f32, scratch_i8, scratch_i32 · sync i32 (of this step alone, zeroed)
       tokens, positions, sequences i32 (T) · rows i32 (R)
+      spans, merges i32: the items of attention, and tokens whose spans are merged (AttentionCut)
       slots.G i32 (T), pages.G i32 (B * M), STREAM.G (the pool's pages) per KV group G
       temperature, top_p, min_p f32 (R) · top_k, forced, num_logprobs i32 (R) · seeds i32 (2R)
       out_tokens i32 (R), out_logprobs f32 (R), top_tokens i32, top_logprobs f32 (20R)
-      logits f32 (R * V) · scalars num_tokens, num_rows, max_pages, worker i32
+      logits f32 (R * V) · scalars num_tokens, num_rows, max_pages, num_items, num_merges (of
+      spans and merges), worker i32
     Every worker of a step calls its function; each object also exports what a pool of threads
     does that with (pool.ll.j2).
     """
@@ -111,6 +122,7 @@ class CpuStep:
     logits_stride: int  # floats from one row of logits to the next
     max_step_tokens: int  # the scratch is planned for steps of at most so many tokens
     max_workers: int  # and for so many workers
+    attention: AttentionCut
 
 
 @dataclass(frozen=True, slots=True)

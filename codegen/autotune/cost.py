@@ -46,7 +46,8 @@ def seconds(task: Task, schedule: Schedule, num_workers: int) -> float:
 def num_pieces(task: Task, schedule: Schedule) -> int:
     """Of a measured step."""
     expression = task.phase.kernel.pieces(task.phase.node, schedule)
-    counts = {"num_tokens": task.num_tokens, "num_rows": task.num_rows}
+    num_items = len(Workload(task.num_tokens, task.num_rows).spans.items)
+    counts = {"num_tokens": task.num_tokens, "num_rows": task.num_rows, "num_items": num_items}
     return max(1, evaluate(expression, counts))
 
 

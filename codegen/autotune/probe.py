@@ -16,7 +16,7 @@ import numpy as np
 from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.codegen.autotune.isolate import LAYER, PAGES_RANK, isolate
 from inferflux.codegen.autotune.task import Task
-from inferflux.codegen.autotune.workload import Workload, file_tensors, reads_pages
+from inferflux.codegen.autotune.workload import ATTENTION_CUT, Workload, file_tensors, reads_pages
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import Layers, Phase, default_schedule
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
@@ -69,9 +69,11 @@ class Probe:
         return self._stride + sum(pages) // self.copies
 
     @property
-    def scalars(self) -> tuple[int, int, int]:
-        """num_tokens, num_rows, max_pages."""
-        return self.task.num_tokens, self.task.num_rows, self.workload.pages_per_sequence
+    def scalars(self) -> tuple[int, int, int, int, int]:
+        """num_tokens, num_rows, max_pages, num_items, num_merges."""
+        lengths = len(self.workload.spans.items), len(self.workload.spans.merges)
+        max_pages = self.workload.pages_per_sequence
+        return self.task.num_tokens, self.task.num_rows, max_pages, *lengths
 
     def text(self, schedule: Schedule) -> StepText:
         """The step that runs the phase so cut."""
@@ -97,6 +99,7 @@ class Probe:
             logits_stride=padded(_logits_width(self.node)),
             max_step_tokens=self.task.num_tokens,
             max_workers=MAX_WORKERS,
+            attention=ATTENTION_CUT,
         )
 
     def buffers(self) -> dict[str, Array]:
@@ -154,6 +157,9 @@ class Probe:
         given = {value.hint: value for value in self.graph.inputs}
         if name == "weights":
             return self._arena
+        if name in ("spans", "merges"):
+            spans = self.workload.spans
+            return spans.items if name == "spans" else spans.merges
         if name in given:
             return _argument(given[name], self.inputs[name])
         size = self.memory.sizes.get(name, 0)

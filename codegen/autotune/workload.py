@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from inferflux.codegen.artifact.compiled import AttentionCut
+from inferflux.codegen.artifact.spans import Spans, cut_attention
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.quantised import BLOCK, quantise
 from inferflux.ir.types import DType, TensorType
+from inferflux.kernels.attention.space import BLOCK as TOKENS
+from inferflux.kernels.attention.space import SPAN
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# No phase that is measured by itself merges, so all spans of a token stay with one worker.
+ATTENTION_CUT = AttentionCut(SPAN, TOKENS, max_partials=1)
 PAGE_SIZE = 16
 PAGE_TABLE = "page_table"  # what an op takes that attends to pages
 DECODE = 16  # tokens
@@ -46,6 +52,12 @@ class Workload:
     @property
     def pages_per_sequence(self) -> int:
         return -(-(DEPTH if self.is_decode else self.num_tokens) // PAGE_SIZE)
+
+    @property
+    def spans(self) -> Spans:
+        """The items of its attention."""
+        starts = np.arange(self.num_tokens + 1) if self.is_decode else [0, self.num_tokens]
+        return cut_attention(np.array(starts, np.int32), self._positions(), ATTENTION_CUT)
 
     def inputs(self, graph: Graph, seed: int = 0) -> dict[str, Array]:
         """What a step takes for the inputs of an isolated graph."""

@@ -12,7 +12,8 @@ from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.engine.runtime.memory import zeros
 from inferflux.engine.step import Array
 
-SCALARS = ("num_tokens", "num_rows", "max_pages", "worker")  # a step's last arguments
+# A step's last arguments.
+SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
 _ARGUMENT = np.dtype([("kind", "i4"), ("padding", "i4"), ("value", "u8")])
 _INTEGER, _TENSOR = 1, 70  # kinds
 

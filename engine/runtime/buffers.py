@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferflux.codegen.artifact.compiled import PAGE_SIZE, Bytes, CompiledTarget, ModelFacts
+from inferflux.codegen.artifact.compiled import (
+    PAGE_SIZE,
+    AttentionCut,
+    Bytes,
+    CompiledTarget,
+    ModelFacts,
+)
+from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
 from inferflux.engine.messages import MAX_LOGPROBS
 from inferflux.engine.runtime.memory import zeros
 from inferflux.engine.step import Array, StepInputs, StepOutputs
@@ -21,9 +28,10 @@ class StepBuffers:
     vocab_size: int
     logits_stride: int
     num_groups: int
+    attention: AttentionCut
 
-    def write(self, inputs: StepInputs) -> None:
-        """Put a step's inputs where the compiled code looks for them."""
+    def write(self, inputs: StepInputs) -> Spans:
+        """Put a step's inputs where the code looks for them; gives how its attention is cut."""
         arrays, num_tokens = self.arrays, len(inputs.tokens)
         arrays["tokens"][:num_tokens] = inputs.tokens
         arrays["positions"][:num_tokens] = inputs.positions
@@ -33,8 +41,11 @@ class StepBuffers:
             pages = inputs.page_tables[group]
             arrays[f"slots_{group}"][:num_tokens] = inputs.slot_mapping[group]
             arrays[f"pages_{group}"][: pages.size] = pages.reshape(-1)
+        spans = cut_attention(inputs.sequence_starts, inputs.positions, self.attention)
+        spans.write(arrays["spans"], arrays["merges"])
         if len(inputs.logit_rows):
             self._write_rows(inputs)
+        return spans
 
     def read(self, num_rows: int, wants_logits: bool) -> StepOutputs:
         """What the step computed, as copies: the next one may overwrite it."""
@@ -79,6 +90,7 @@ def allocate(
         "scratch_i8": zeros(step.scratch_i8, "int8"),
         "scratch_i32": zeros(step.scratch_i32, "int32"),
         **{name: zeros(tokens, "int32") for name in ("tokens", "positions", "sequences")},
+        **{name: zeros(n, "int32") for name, n in list_sizes(step.attention, tokens).items()},
         **_rows(max_logit_rows),
         "logits": zeros((max_logit_rows + step.row_padding) * step.logits_stride, "float32"),
     }
@@ -88,7 +100,7 @@ def allocate(
         for stream in kept.streams:
             elements = pages * int(np.prod(stream.shape))
             arrays[f"{stream.name}_{group}"] = zeros(elements, stream.dtype)
-    return StepBuffers(arrays, facts.vocab_size, step.logits_stride, len(num_pages))
+    return StepBuffers(arrays, facts.vocab_size, step.logits_stride, len(num_pages), step.attention)
 
 
 def _rows(rows: int) -> dict[str, Array]:

@@ -77,7 +77,7 @@ class CpuRunner:
         num_tokens, num_rows = len(inputs.tokens), len(inputs.logit_rows)
         assert 0 < num_tokens <= self.max_step_tokens, f"a step of {num_tokens} tokens"
         assert num_rows <= self._max_logit_rows, f"{num_rows} rows of logits"
-        self._buffers.write(inputs)
+        spans = self._buffers.write(inputs)
         step = next(
             step
             for variant, step in reversed(self._steps)
@@ -86,7 +86,8 @@ class CpuRunner:
         max_pages = inputs.page_tables[0].shape[1]
         num_workers = self._worker_count.choose(num_tokens, num_rows)
         started = time.perf_counter()
-        self._pool.run(step, (num_tokens, num_rows, max_pages), num_workers)
+        scalars = (num_tokens, num_rows, max_pages, len(spans.items), len(spans.merges))
+        self._pool.run(step, scalars, num_workers)
         self._worker_count.record(num_tokens, num_rows, time.perf_counter() - started)
         return self._buffers.read(num_rows, inputs.wants_logits)
 

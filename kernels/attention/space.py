@@ -1,54 +1,128 @@
-"""attention, attention_quantise: one token and a few query heads of one KV head are a piece."""
+"""attention, attention_quantise: how keys and tokens are cut, and what of it stays in registers.
+
+Keys are cut in spans of a fixed length, and the results of spans are merged in order: a token's
+result is the same to the bit whether one worker walks through all of its spans or many do, and
+whatever tokens it shares a block with.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from inferflux.ir import ops
-from inferflux.ir.graph import Node
-from inferflux.kernels.cut import rows_of, width_of
-from inferflux.kernels.kernel import Kernel, Schedule, StepShape
+from inferflux.ir.graph import Node, Op
+from inferflux.kernels.cut import width_of
+from inferflux.kernels.kernel import Kernel, Schedule, Scratch, StepShape
 from inferflux.kernels.storage import LANES, FloatRows, Operand, Pages
 
-ACCUMULATORS = 16  # vectors of output a piece may hold: half of the registers there are
+SPAN = 256  # keys that are scored before their values are summed
+BLOCK = 8  # tokens of a sequence that one piece takes at most
+PARTIALS = 1024  # results of one token and one span that a step may leave to be merged
+
+ITEM = 8  # int32 of an item in ``spans``: see codegen/artifact/spans.py
+MERGE = 4  # and of one in ``merges``
+
+_ACCUMULATORS = 24  # vectors: the rest of 32 registers holds keys, values and a broadcast
+_MOST_HEADS = 8  # query heads of a piece
+_MOST_PAGES = 4  # pages scored together
 
 
-def head_splits(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    """Query heads of a piece: as many of a KV head's as keep their outputs in registers."""
-    head_dim = node.attrs["head_dim"]
-    assert isinstance(head_dim, int)
-    group = _query_heads(node) // _kv_heads(node)
-    for heads in range(group, 0, -1):
-        if group % heads == 0 and (heads * head_dim // LANES <= ACCUMULATORS or heads == 1):
-            yield {"heads": heads}
+def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
+    """Register tiles: rows (a query head of a token each) by pages of keys, by vectors of values.
+
+    The first takes as many tokens at once as there are accumulators for.
+    """
+    heads = _heads(node)
+    columns = min(_MOST_PAGES, _head_dim(node) // LANES)
+    most = min(shape.max_tokens, max(1, _ACCUMULATORS // (heads * columns)))
+    for tokens in range(most, 0, -1):
+        yield {"heads": heads, "tokens": tokens}
 
 
-def head_pieces(node: Node, schedule: Schedule) -> str:
-    return f"{rows_of(node)} * {_query_heads(node) // schedule['heads']}"
+def all_heads(node: Node, shape: StepShape) -> Iterator[Schedule]:
+    """Merging is small: a piece takes what a piece of the spans can."""
+    yield {"heads": _heads(node), "tokens": 1}
 
 
-def head_units(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
+def span_pieces(node: Node, schedule: Schedule) -> str:
+    return f"num_items * {_num_heads(node) // schedule['heads']}"
+
+
+def merge_pieces(node: Node, schedule: Schedule) -> str:
+    return f"num_merges * {_num_heads(node) // schedule['heads']}"
+
+
+def scratch(node: Node) -> Scratch:
+    """A worker's: scores of a tile, and two results of each row.  Shared: results to be merged."""
+    record = record_floats(_head_dim(node))
+    return Scratch(
+        worker=_ACCUMULATORS * (SPAN + 2 * record),
+        shared=PARTIALS * _num_heads(node) * record,
+    )
+
+
+def parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
     queries, keys = operands["q"], operands["keys"]
     assert isinstance(queries, FloatRows)
     assert isinstance(keys, Pages)
     num_heads = queries.columns // keys.head_dim
     units = num_heads // schedule["heads"]
-    return {"units": units, "splits": units // keys.kv_heads}
+    return {
+        "num_heads": num_heads,
+        "units": units,
+        "splits": units // keys.kv_heads,
+        "record": record_floats(keys.head_dim),
+        "vectors": keys.head_dim // LANES,
+        "span": SPAN,
+        "item": ITEM,
+        "merge_item": MERGE,
+        "tiles": [_tile(tokens, schedule["heads"], keys.head_dim) for tokens in _sizes(schedule)],
+    }
 
 
-def _query_heads(node: Node) -> int:
+def record_floats(head_dim: int) -> int:
+    """One query head's result of one span: its mean, and a vector each of totals and of peaks."""
+    return head_dim + 2 * LANES
+
+
+def _sizes(schedule: Schedule) -> tuple[int, ...]:
+    return (schedule["tokens"], 1) if schedule["tokens"] > 1 else (1,)
+
+
+def _tile(tokens: int, heads: int, head_dim: int) -> Mapping[str, int]:
+    """``pages`` are scored and ``columns`` vectors of values summed together."""
+    rows, vectors = tokens * heads, head_dim // LANES
+    columns = [n for n in range(1, vectors + 1) if vectors % n == 0 and n * rows <= _ACCUMULATORS]
+    pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows <= _ACCUMULATORS)
+    return {"tokens": tokens, "rows": rows, "pages": pages, "columns": max(columns)}
+
+
+def _head_dim(node: Node) -> int:
     head_dim = node.attrs["head_dim"]
     assert isinstance(head_dim, int)
-    return width_of(node) // head_dim
+    return head_dim
 
 
-def _kv_heads(node: Node) -> int:
-    heads = node.inputs[1].type.shape[2]
-    assert isinstance(heads, int)
-    return heads
+def _num_heads(node: Node) -> int:
+    return width_of(node) // _head_dim(node)
 
 
-KERNELS = tuple(
-    Kernel(op, "attention/cpu.j2", ("out",), head_splits, head_pieces, head_units)
-    for op in (ops.attention, ops.attention_quantise)
-)
+def _heads(node: Node) -> int:
+    return max(n for n in range(1, _MOST_HEADS + 1) if _group(node) % n == 0)
+
+
+def _group(node: Node) -> int:
+    """Query heads that read one KV head."""
+    kv_heads = node.inputs[1].type.shape[2]
+    assert isinstance(kv_heads, int)
+    return _num_heads(node) // kv_heads
+
+
+def _kernel(op: Op) -> Kernel:
+    merge = Kernel(op, "attention/merge.j2", ("out",), all_heads, merge_pieces, parameters)
+    return Kernel(
+        op, "attention/cpu.j2", ("out",), tiles, span_pieces, parameters, scratch, then=merge
+    )
+
+
+KERNELS = tuple(_kernel(op) for op in (ops.attention, ops.attention_quantise))

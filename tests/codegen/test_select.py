@@ -28,8 +28,15 @@ def test_layers_are_selected_once_for_each_kind(fused):
     layers = next(item for item in select(fused, StepShape(1, 1), "x") if isinstance(item, Layers))
     assert layers.num_layers == 3
     assert len(layers.bodies) == 2
-    nodes = [[phase.node for phase in body] for body in layers.bodies]
+    nodes = [list(dict.fromkeys(phase.node for phase in body)) for body in layers.bodies]
     assert nodes == [list(body.nodes) for body in layers.node.bodies]
+
+
+def test_attention_is_two_phases_the_second_of_which_merges(fused):
+    layers = next(item for item in select(fused, StepShape(1, 1), "x") if isinstance(item, Layers))
+    for body in layers.bodies:
+        first, second = (p for p in body if p.node.op.name.startswith("attention"))
+        assert (first.kernel.then, second.kernel.then) == (second.kernel, None)
 
 
 def test_constants_take_no_phase(fused):

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.machine import machine_features
+from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
 from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
@@ -30,6 +32,7 @@ from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows, quantise
 from inferflux.ir.types import F32
+from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import Array as ArrayOperand
 from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
@@ -206,6 +209,7 @@ class SmallStep:
         here = replace(target, machines={machine.name: target.machines[machine.name]})
         (code,) = compile_steps(here, [self.step], lambda stage, fraction: None)[machine.name]
         self._function = machine.load(code, self.step.symbol)
+        self.cut = AttentionCut(SPAN, BLOCK, PARTIALS)
 
     def meaning(self, inputs: Mapping[str, Array]) -> tuple[Any, ...]:
         """The graph's outputs by NumPy."""
@@ -218,7 +222,9 @@ class SmallStep:
             name: _aligned(self._contents(name, dtype, inputs, dims))
             for name, dtype in step_buffers(self.graph).items()
         }
-        scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), 0)
+        cut = self._cut(inputs)
+        lengths = (len(cut.items), len(cut.merges)) if cut else (0, 0)
+        scalars = (dims.get("T", 0), dims.get("R", 0), dims.get("M", 0), *lengths, 0)
         self._function(*buffers.values(), *scalars)
         return tuple(self._result(value, buffers, dims) for value in self.graph.outputs)
 
@@ -237,6 +243,8 @@ class SmallStep:
             return self._weights
         if name == "sync":
             return np.zeros(counters(self.step.num_phases), np.int32)
+        if name in ("spans", "merges"):
+            return self._lists(inputs)[name]
         if name == "logits":
             rows = dims.get("R", 0) + SPARE_ROWS
             width = max((v.type.shape[-1] for v in self.graph.outputs), default=0)
@@ -246,6 +254,20 @@ class SmallStep:
             return _argument(given[name], inputs[given[name].hint])
         size = self.memory.sizes.get(name, 0)
         return np.full(size, np.nan if dtype == "float32" else 77, dtype)
+
+    def _cut(self, inputs: Mapping[str, Array]) -> Spans | None:
+        """How the runtime cuts attention, in graphs that have any."""
+        if "sequences" not in inputs:
+            return None
+        changes = np.flatnonzero(np.diff(inputs["sequences"], prepend=-1, append=-1))
+        return cut_attention(changes, inputs["positions"], self.cut)
+
+    def _lists(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        sizes = list_sizes(self.cut, MAX_TOKENS)
+        lists = {name: np.zeros(size, np.int32) for name, size in sizes.items()}
+        if cut := self._cut(inputs):
+            cut.write(lists["spans"], lists["merges"])
+        return lists
 
     def _result(
         self, value: Value, buffers: Mapping[str, Array], dims: Mapping[str, int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -129,3 +129,52 @@ def test_a_token_attends_alike_alone_and_in_any_batch(compile_graph):
     for token in range(12):
         one = {name: given[name][[token]] for name in ("q", "positions", "sequences")}
         np.testing.assert_array_equal(step(given | one)[0][0], together[token])
+
+
+LONG = [(600, 1), (250, 20), (1023, 2), (0, 3)]  # over several spans of 256 keys
+
+
+@pytest.mark.parametrize(
+    "case", [CASES[2], CASES[3], Case(head_dim=64, window=400, group=2)], ids=str
+)
+def test_contexts_of_many_spans(compile_graph, assert_close, case):
+    step = compile_graph(graph_of(case))
+    given = step_of(case, LONG)
+    assert_close(step(given)[0], step.meaning(given)[0])
+
+
+@pytest.mark.parametrize("window", [None, 300])
+def test_who_walks_through_the_spans_changes_nothing(compile_graph, window):
+    case = Case(head_dim=64, kv_heads=2, group=3, window=window)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, LONG)
+    shared = step(given)[0]
+    step.cut = replace(step.cut, max_partials=1)  # room for no result: all stay with one worker
+    np.testing.assert_array_equal(step(given)[0], shared)
+
+
+@pytest.mark.parametrize("window", [None, 70])
+def test_a_prompt_attends_alike_however_it_is_chunked(compile_graph, window):
+    case = Case(head_dim=64, kv_heads=2, group=3, window=window)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, [(245, 32)])
+    whole = step(given)[0]
+    for chunk in (1, 3, 8, 17):
+        parts = [slice(start, start + chunk) for start in range(0, 32, chunk)]
+        chunks = (
+            step(given | {name: given[name][part] for name in ("q", "positions", "sequences")})[0]
+            for part in parts
+        )
+        np.testing.assert_array_equal(np.concatenate(list(chunks)), whole)
+
+
+@pytest.mark.parametrize("window", [None, 20])
+def test_what_a_later_token_of_the_block_sees_does_not_touch_an_earlier_one(compile_graph, window):
+    case = Case(head_dim=64, group=3, window=window)
+    step = compile_graph(graph_of(case))
+    given = step_of(case, [(40, 2)])
+    expected = step(given)[0][0]
+    page, offset = divmod(41, PAGE)
+    for name, place in (("k.0", np.s_[:, :, :, offset]), ("v.0", np.s_[:, :, offset])):
+        given[name][given["pages.0"][0, page]][place] = np.nan
+    np.testing.assert_array_equal(step(given)[0][0], expected)

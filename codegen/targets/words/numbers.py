@@ -16,6 +16,13 @@ class Numbers(Words):
         shifted = x + self._float(12582912.0)
         return self._t.reinterpret(shifted, dtype="int32x16") - self._integer(0x4B400000)
 
+    def fma(self, x: Expr, y: Expr, z: Expr) -> Expr:
+        """x * y + z, rounded once where the machine fuses them, else twice; wherever it stands.
+
+        A product and a sum that are written apart may be fused in one place and not in another.
+        """
+        return self._call("llvm.fmuladd", x, y, z, dtype="float32x16")
+
     def exp(self, x: Expr) -> Expr:
         """e**x, 0 below -87.  x = n ln 2 + r; Cephes' polynomial of r; 2**n by the exponent."""
         power = self.rounded(self._t.min(x, self._float(88.0)) * self._float(1.44269504088896341))

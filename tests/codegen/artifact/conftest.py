@@ -13,6 +13,7 @@ import pytest
 from inferflux.codegen.artifact import save
 from inferflux.codegen.artifact.canonical import canonical_json, parse
 from inferflux.codegen.artifact.compiled import (
+    AttentionCut,
     CompiledModel,
     CompiledTarget,
     CpuStep,
@@ -46,6 +47,7 @@ def compiled_target(name: str, weights: str, *features: str) -> CompiledTarget:
         sync=32,
         max_step_tokens=64,
         max_workers=8,
+        attention=AttentionCut(span_keys=64, block_tokens=4, max_partials=16),
     )
     pages = KVStream("k", "float16", (2, 3, 8, 16)), KVStream("v", "float16", (2, 3, 16, 8))
     return CompiledTarget(

@@ -85,6 +85,11 @@ FIELDS = [
     (("targets", 0, "step", "max_workers"), 5000, "5000 workers, not 1..4096"),
     (("targets", 0, "step", "variants"), [], "not every step of 1..64 tokens has a variant"),
     (("targets", 0, "step", "variants", 0, "min_tokens"), 2, "not every step of 1..64"),
+    (
+        ("targets", 0, "step", "attention", "span_keys"),
+        0,
+        "attention is cut by .0, 4, 16., not all",
+    ),
     (("targets", 0, "step", "arguments", 0), "tokens", "argument 'tokens' is listed 2 times"),
 ]
 
