@@ -11,6 +11,7 @@ import msgspec
 from inferflux.bench.machine import Machine, this_machine
 from inferflux.bench.measures import Workload
 from inferflux.bench.offline import LeftOut, OfflineRun, Subject
+from inferflux.bench.roofline import RooflineResults
 from inferflux.bench.rounds import OfflineFigure
 from inferflux.bench.serving.run import ServingResults
 from inferflux.bench.startup import StartupFigure
@@ -58,6 +59,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     left_out: list[LeftOut] = []
     serving: ServingResults | None = None
     startup: StartupFigure | None = None
+    roofline: RooflineResults | None = None
 
     def speeds(self) -> dict[str, float]:
         """Our medians by key, tok/s."""

@@ -31,6 +31,7 @@ def bench(
     steps: given.Steps = 64,
     rounds: given.Rounds = 3,
     kv_bytes: given.KVBudget = given.DEFAULT_KV_BUDGET,
+    roofline: given.Roofline = False,
     against: given.Against = None,
     peer_python: given.PeerPython = given.THIS_PYTHON,
     llama_server: given.LlamaServer = None,
@@ -47,6 +48,8 @@ def bench(
     slo_tpot: given.SloTpot = 0.05,
 ) -> None:
     """Measure a model: medians over fresh random prompts, with their spread."""
+    from msgspec import structs
+
     from inferflux.bench.machine import usable_cores
     from inferflux.bench.measures import Decode, Streams, Workload
     from inferflux.bench.offline import Subject
@@ -56,12 +59,15 @@ def bench(
     from inferflux.cli import bench_print
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
+    from inferflux.cli.roofline import measure_roofline
 
+    rivals = _rivals(model, against or (), peer_python, llama_server)
+    file = _model_file(model, "the roofline") if roofline else None
     at_depths = tuple(Streams(count, own_depth) for count, own_depth in streams)
     plan = Plan(
         offline=Workload(tuple(prefill), at_depths, tuple(depth), steps, rounds),
         kv_bytes=kv_bytes,
-        rivals=_rivals(model, against or (), peer_python, llama_server),
+        rivals=rivals,
         serving=ServingWorkload(
             streams=tuple(Decode(count, depth[0], steps) for count in at_once if depth),
             clients=tuple(clients),
@@ -82,6 +88,9 @@ def bench(
     subject = Subject.of(artifact, target, threads or usable_cores())
     with build_progress() as report:
         results = run(subject, plan, _command(), report.stage)
+        if file is not None:
+            found = measure_roofline(file, subject, report)
+            results = structs.replace(results, roofline=found)
     bench_print.write(results, json)
 
 
@@ -102,21 +111,21 @@ def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | 
         return Rivals(artifacts)
     return Rivals(
         artifacts,
-        model_file=_model_file(model),
+        model_file=_model_file(model, llama.NAME),
         llama_python=python if llama.NAME in names else None,
         llama_server=llama_server,
     )
 
 
-def _model_file(model: str) -> Path:
-    """What llama.cpp reads; pulled if it has to be."""
+def _model_file(model: str, reader: str) -> Path:
+    """The file a model is compiled from, for a reader who needs it; pulled if it has to be."""
     from inferflux.cli import store
     from inferflux.cli.build import Silent
     from inferflux.cli.model_argument import is_artifact
     from inferflux.errors import InvalidArgument
 
     if is_artifact(model):
-        raise InvalidArgument(f"llama.cpp cannot read {model}: name the model it was compiled from")
+        raise InvalidArgument(f"{reader} needs the model file, not {model}: name that")
     return store.resolve(model, Silent())
 
 

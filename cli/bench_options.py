@@ -208,6 +208,14 @@ Startup = Annotated[
         rich_help_panel=_SERVING,
     ),
 ]
+Roofline = Annotated[
+    bool,
+    typer.Option(
+        "--roofline",
+        help="Measure every phase by itself, against the measured roofs of this machine.",
+        rich_help_panel=_OFFLINE,
+    ),
+]
 LlamaServer = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Start llama.cpp's server too.", rich_help_panel=_RIVALS),

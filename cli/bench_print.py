@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from inferflux.bench.results import Results
+    from inferflux.bench.roofline import RooflineResults
     from inferflux.bench.rounds import OfflineFigure
     from inferflux.bench.serving.run import ServingResults
     from inferflux.bench.serving.summary import Percentiles
     from inferflux.bench.startup import StartupFigure
+
+
+_LOG_WIDTH = 160  # columns where there is no terminal to ask
 
 
 def write(results: Results, path: Path | None) -> None:
@@ -34,7 +39,8 @@ def write(results: Results, path: Path | None) -> None:
 def _print(results: Results) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else _LOG_WIDTH
+    console = Console(highlight=False, soft_wrap=True, width=width)
     if results.offline:
         console.print(_offline(results))
     if results.serving is not None:
@@ -42,6 +48,8 @@ def _print(results: Results) -> None:
         console.print(_loads(results.serving))
     if results.startup is not None:
         console.print(_startup(results.startup))
+    if results.roofline is not None:
+        console.print(_roofline(results.roofline))
     for left_out in results.left_out:
         console.print(f"{left_out.key} is left out: {left_out.reason}")
     console.print(_circumstances(results), style="dim")
@@ -92,6 +100,20 @@ def _startup(figure: StartupFigure) -> Table:
     if figure.ratio is not None:
         spread = f"{figure.ratio.low:.2f}-{figure.ratio.high:.2f}"
         table.add_row("ratio", f"{figure.ratio.median:.2f}", spread)
+    return table
+
+
+def _roofline(found: RooflineResults) -> Table:
+    roofs = found.roofs
+    table = _table("phase", "tokens", "us", "GB/s", "GMAC/s", "of reading", "of computing")
+    for phase in found.phases:
+        speeds = (f"{phase.read_speed / 1e9:.1f}", f"{phase.compute_speed / 1e9:.1f}")
+        shares = (f"{share:.2f}" for share in phase.shares(roofs))
+        microseconds = f"{1e6 * phase.seconds:.1f}"
+        table.add_row(phase.name, str(phase.num_tokens), microseconds, *speeds, *shares)
+    table.add_row("roof of reading", "", "", f"{roofs.read / 1e9:.1f}", "", "", "")
+    for arithmetic, speed in roofs.computing.items():
+        table.add_row(f"roof of {arithmetic}", "", "", "", f"{speed / 1e9:.1f}", "", "")
     return table
 
 

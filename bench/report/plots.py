@@ -16,6 +16,7 @@ from inferflux.errors import MissingPackages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _FORMATS: Final = ("png", "svg")
@@ -43,14 +44,12 @@ def _plots(results: Results) -> Iterator[tuple[str, Draw]]:
         yield "prefill", _prefill
     if results.serving is not None and results.serving.loads:
         yield "serving", _serving
+    if results.roofline is not None:
+        yield "roofline", _roofline
 
 
 def _save(name: str, plot: Draw, results: Results, folder: Path) -> Iterator[Path]:
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackages("plots", "matplotlib", "bench") from None
+    matplotlib = _library()
     style: dict[str, Any] = {
         "font.size": 9,
         "axes.edgecolor": _INK,
@@ -60,7 +59,7 @@ def _save(name: str, plot: Draw, results: Results, folder: Path) -> Iterator[Pat
         "svg.hashsalt": name,  # same results, same bytes
     }
     with matplotlib.rc_context(style):
-        figure = Figure(layout="constrained")
+        figure = matplotlib.figure.Figure(layout="constrained")
         footer = f"{plot(figure, results)}\n{_circumstances(results)}"
         figure.supxlabel(footer, fontsize=6.5, color=_INK, x=0.01, ha="left")
         for suffix in _FORMATS:
@@ -156,6 +155,39 @@ def _serving(figure: Figure, results: Results) -> str:
     return f"{served.prompt_tokens} prompt tokens, at most {served.output_tokens} output tokens."
 
 
+def _roofline(figure: Figure, results: Results) -> str:
+    """Phases below the roofs: speed over intensity, both logarithmic."""
+    assert results.roofline is not None
+    found, roofs = results.roofline, results.roofline.roofs
+    phases = [phase for phase in found.phases if phase.multiply_adds]
+    figure.set_size_inches(6.4, 4.4)
+    axes = figure.subplots()
+    for index, tokens in enumerate(sorted({phase.num_tokens for phase in phases})):
+        chosen = [phase for phase in phases if phase.num_tokens == tokens]
+        axes.scatter(
+            [phase.multiply_adds / phase.bytes_read for phase in chosen],
+            [phase.compute_speed / 1e9 for phase in chosen],
+            label=f"{tokens} token{'' if tokens == 1 else 's'}",
+            color=_COLOURS[index % len(_COLOURS)],
+            marker=_MARKERS[index % len(_MARKERS)],
+            s=18,
+        )
+    intensities = [phase.multiply_adds / phase.bytes_read for phase in phases]
+    span = [min(intensities) / 2, max(intensities) * 2]
+    for (name, roof), line in zip(roofs.computing.items(), ("-", "--", ":"), strict=False):
+        at = sorted({*span, min(max(roof / roofs.read, span[0]), span[1])})
+        heights = [min(roofs.read * intensity, roof) / 1e9 for intensity in at]
+        axes.plot(at, heights, line, color=_INK, lw=1, label=f"roof, {name}")
+    axes.set(xscale="log", yscale="log", title="Roofline")
+    axes.set(xlabel="multiply-adds per byte of weights", ylabel="GMAC/s")
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain_numbers(axis)
+    axes.grid(which="major")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=7, loc="lower right")
+    return f"Reading: {roofs.read / 1e9:.1f} GB/s over {found.read_bytes >> 20} MB."
+
+
 def _percentiles(axes: Axes, loads: Sequence[LoadFigure], metric: str) -> None:
     """A line for the median and one for the 99th percentile of each door."""
     for index, door in enumerate(dict.fromkeys(load.door for load in loads)):
@@ -176,7 +208,7 @@ def _percentiles(axes: Axes, loads: Sequence[LoadFigure], metric: str) -> None:
             )
     _logarithmic(axes, sorted({load.clients or load.rate or 0.0 for load in loads}))
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
+    _plain_numbers(axes.yaxis)
 
 
 def _curves(axes: Axes, figures: Sequence[OfflineFigure], places: Sequence[float]) -> None:
@@ -218,6 +250,23 @@ def _logarithmic(axes: Axes, ticks: Sequence[float]) -> None:
     axes.minorticks_off()
     axes.grid(axis="y")
     axes.set_axisbelow(True)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 of every power of ten, written out."""
+    axis.set_major_locator(_library().ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
+def _library() -> Any:
+    """matplotlib, without its global state."""
+    try:
+        import matplotlib.figure
+        import matplotlib.ticker
+    except ImportError:
+        raise MissingPackages("plots", "matplotlib", "bench") from None
+    return matplotlib
 
 
 def _spread_of(results: Results) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from inferflux.bench.figures import Figure
 from inferflux.bench.results import Results
+from inferflux.bench.roofline import PhaseFigure, RoofFigures, RooflineResults
 from inferflux.bench.rounds import OfflineFigure
 from inferflux.bench.serving.run import ServingResults
 from inferflux.bench.serving.summary import LoadFigure, Percentiles
@@ -29,6 +30,9 @@ def _parts(results: Results) -> Iterator[str]:
     if results.startup is not None:
         yield "Seconds from the start of the server's process to its first token."
         yield _startup(results.startup)
+    if results.roofline is not None:
+        yield _roofline_line(results.roofline)
+        yield _roofline(results.roofline)
     yield _provenance(results)
 
 
@@ -101,6 +105,28 @@ def _startup(figure: StartupFigure) -> str:
     if figure.ratio is not None:
         rows.append(["ratio", spread(figure.ratio)])
     return table(["", "s (low-high)"], rows)
+
+
+def _roofline_line(found: RooflineResults) -> str:
+    roofs = found.roofs
+    computing = ", ".join(f"{name} {speed / 1e9:.0f}" for name, speed in roofs.computing.items())
+    return (
+        f"Phases by themselves. Roofs, measured: reading {roofs.read / 1e9:.1f} GB/s (over"
+        f" {found.read_bytes >> 20} MB); GMAC/s of {computing}."
+    )
+
+
+def _roofline(found: RooflineResults) -> str:
+    header = ["", "tokens", "us", "GB/s", "of roof", "GMAC/s", "of roof"]
+    return table(header, [_phase(phase, found.roofs) for phase in found.phases])
+
+
+def _phase(phase: PhaseFigure, roofs: RoofFigures) -> list[str]:
+    reading, computing = phase.shares(roofs)
+    read = (f"{phase.read_speed / 1e9:.1f}", f"{reading:.2f}")
+    compute = (f"{phase.compute_speed / 1e9:.1f}", f"{computing:.2f}")
+    counts = (str(phase.num_tokens), number(1e6 * phase.seconds))
+    return [phase.name, *counts, *read, *(compute if phase.multiply_adds else ("", ""))]
 
 
 def _provenance(results: Results) -> str:

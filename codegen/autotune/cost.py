@@ -38,7 +38,7 @@ def ordered(task: Task, num_workers: int) -> tuple[Schedule, ...]:
 def seconds(task: Task, schedule: Schedule, num_workers: int) -> float:
     """The model's time of one run of the phase so cut."""
     pieces = num_pieces(task, schedule)
-    piece = max(_bytes(task) / BANDWIDTH, _multiply_adds(task) / THROUGHPUT) / pieces
+    piece = max(bytes_read(task) / BANDWIDTH, multiply_adds(task) / THROUGHPUT) / pieces
     rounds = math.ceil(pieces / num_workers)
     return (rounds * (piece + CLAIM) + piece / 2) * (1 + MISTIMED * _octaves_off(schedule))
 
@@ -56,7 +56,7 @@ def _octaves_off(schedule: Schedule) -> float:
     return abs(math.log2(max(distance, 1) / IN_FLIGHT))
 
 
-def _bytes(task: Task) -> int:
+def bytes_read(task: Task) -> int:
     """Of weights, once, and of the pages that tokens attend to."""
     node = task.phase.node
     weights = sum(value.type.nbytes for value in node.inputs if value.type.layout)
@@ -74,7 +74,7 @@ def _page_bytes(type_: TensorType) -> int:
     return math.prod(int(dim) for dim in page) * type_.dtype.block_bytes
 
 
-def _multiply_adds(task: Task) -> int:
+def multiply_adds(task: Task) -> int:
     """Of weights: attention is bound by what it reads."""
     weights = (value.type for value in task.phase.node.inputs if value.type.layout)
     node = task.phase.node

@@ -18,7 +18,7 @@ from inferflux.bench.results import Results, read
 from inferflux.cli.inferflux import app
 from inferflux.errors import InvalidArgument, MissingPackages
 
-PLOTS = ("decode", "depth", "prefill", "serving")
+PLOTS = ("decode", "depth", "prefill", "roofline", "serving")
 
 
 @pytest.fixture
@@ -31,10 +31,11 @@ def test_the_table_of_a_results_file(results: Results, golden: Callable[[str, st
 
 
 def test_what_was_not_measured_is_not_mentioned(results: Results) -> None:
-    offline = structs.replace(results, serving=None, startup=None)
+    offline = structs.replace(results, serving=None, startup=None, roofline=None)
     text = markdown(offline)
     assert "TTFT" not in text
     assert "first token" not in text
+    assert "Roofs" not in text
 
 
 def test_every_plot_is_a_png_and_an_svg(results: Results, tmp_path: Path) -> None:
@@ -60,7 +61,8 @@ def test_the_same_results_give_the_same_svg(results: Results, tmp_path: Path) ->
 
 def test_one_depth_and_no_server_give_no_plot_of_them(results: Results, tmp_path: Path) -> None:
     alone = [figure for figure in results.offline if figure.key in ("prefill_128", "decode_x1@128")]
-    paths = draw(structs.replace(results, offline=alone, serving=None), tmp_path)
+    offline = structs.replace(results, offline=alone, serving=None, roofline=None)
+    paths = draw(offline, tmp_path)
     assert {path.stem for path in paths} == {"prefill"}
 
 
