@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.codegen.step import counters
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.targets.cpu import compile_steps
@@ -85,18 +84,7 @@ def done() -> Any:
 @pytest.fixture
 def make_pool(module: Any, done: Any) -> Callable[[int], WorkerPool]:
     def make(num_workers: int) -> WorkerPool:
-        step = CpuStep(
-            arguments=("sync", "done", *SCALARS),
-            variants=(),
-            scratch_f32=0,
-            scratch_i8=0,
-            scratch_i32=0,
-            sync=counters(PHASES),
-            row_padding=0,
-            logits_stride=0,
-            max_step_tokens=1,
-            max_workers=num_workers,
-        )
+        step = SimpleNamespace(arguments=("sync", "done", *SCALARS), sync=counters(PHASES))
         return WorkerPool([module], StepArguments(step, {"done": done}, num_workers), num_workers)
 
     return make
@@ -106,7 +94,7 @@ def make_pool(module: Any, done: Any) -> Callable[[int], WorkerPool]:
 def test_every_piece_of_every_step_is_done_once(make_pool, module, done, num_workers):
     pool = make_pool(num_workers)
     for _ in range(500):
-        pool.run(module["step"], (PIECES, 0, 0), num_workers)
+        run(pool, module["step"], PIECES, num_workers)
     np.testing.assert_array_equal(done, 500)
 
 
@@ -114,16 +102,16 @@ def test_no_step_waits_for_a_helper_that_lost_its_core(make_pool):
     """It finds its own scalars and counters when it is back, however many steps later."""
     pool, step, lost = make_pool(2), RecordedStep(), threading.Event()
     step.helper_waits_for = lost
-    pool.run(step.function, (1, 0, 0), 2)
+    run(pool, step.function, 1, 2)
     (late,) = step.helped
     for number in range(2, 6):
-        pool.run(step.function, (number, 0, 0), 2)
+        run(pool, step.function, number, 2)
         assert late.address != step.led[-1].address, "the region of a helper was given away"
     assert [call.num_tokens for call in step.led] == [1, 2, 3, 4, 5]
     assert len(step.helped) == 1
     assert not late.sync.any(), "counters changed under a helper"
     lost.set()
-    pool.run(step.function, (6, 0, 0), 2)
+    run(pool, step.function, 6, 2)
     assert [call.num_tokens for call in step.helped] == [1, 6]
 
 
@@ -131,10 +119,10 @@ def test_only_those_who_are_invited_take_part(make_pool):
     pool, step = make_pool(3), RecordedStep()
     step.leader_waits = False
     for _ in range(50):
-        pool.run(step.function, (1, 0, 0), 1)
+        run(pool, step.function, 1, 1)
     assert not step.helped
     step.leader_waits = True
-    pool.run(step.function, (1, 0, 0), 2)
+    run(pool, step.function, 1, 2)
     assert [call.worker for call in step.helped] == [1]
 
 
@@ -142,7 +130,7 @@ def test_a_helper_without_work_sleeps_until_there_is_some(make_pool):
     pool, step = make_pool(2), RecordedStep()
     for number in range(1, 4):
         wait_until(lambda: pool._helpers["asleep"].all())
-        pool.run(step.function, (number, 0, 0), 2)
+        run(pool, step.function, number, 2)
     assert [call.num_tokens for call in step.helped] == [1, 2, 3]
 
 
@@ -150,8 +138,8 @@ def test_threads_end_with_their_pool(make_pool, module):
     before = threading.active_count()
     first, second = make_pool(3), make_pool(2)
     assert threading.active_count() == before + 3
-    second.run(module["step"], (PIECES, 0, 0), 2)
-    first.run(module["step"], (PIECES, 0, 0), 3)
+    run(second, module["step"], PIECES, 2)
+    run(first, module["step"], PIECES, 3)
     del first, second
     gc.collect()
     assert threading.active_count() == before
@@ -165,7 +153,7 @@ def test_a_step_that_fails_says_so(make_pool):
 
     pool = make_pool(2)
     with pytest.raises(RuntimeError, match="the step"):
-        pool.run(tvm_ffi.convert(fails), (1, 0, 0), 1)
+        run(pool, tvm_ffi.convert(fails), 1, 1)
 
 
 def test_a_process_with_threads_in_compiled_code_ends_by_itself(pool_code: Path):
@@ -179,9 +167,14 @@ module = test_pool.cpu.load_module(Path({str(pool_code)!r}).read_bytes())
 make = test_pool.make_pool.__wrapped__(module, test_pool.done.__wrapped__())
 pools = [make(3), make(2)]
 for pool in pools:
-    pool.run(module["step"], (test_pool.PIECES, 0, 0), 2)
+    test_pool.run(pool, module["step"], test_pool.PIECES, 2)
 """
     subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=PATIENCE)
+
+
+def run(pool: WorkerPool, step: Any, num_tokens: int, num_workers: int) -> None:
+    others = [0] * (len(SCALARS) - 2)  # but for the number of tokens and the worker's
+    pool.run(step, (num_tokens, *others), num_workers)
 
 
 class Call:
@@ -205,8 +198,8 @@ class RecordedStep:
         self.leader_waits = True
         self.function = tvm_ffi.convert(self._run)
 
-    def _run(self, sync: Any, _done: Any, num_tokens: int, _r: int, _m: int, worker: int) -> None:
-        call = Call(sync, num_tokens, worker)
+    def _run(self, sync: Any, _done: Any, num_tokens: int, *others: int) -> None:
+        call = Call(sync, num_tokens, worker := others[-1])
         if worker:
             self.helped.append(call)
             if self.helper_waits_for is not None:
