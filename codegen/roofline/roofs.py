@@ -15,6 +15,7 @@ import numpy as np
 
 from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.codegen.autotune.device import Array, Device, Launch
+from inferflux.codegen.autotune.workload import ATTENTION_CUT
 from inferflux.codegen.memory import MAX_WORKERS
 from inferflux.codegen.step import SCALARS, StepText, counters
 from inferflux.codegen.target import CpuTarget
@@ -138,6 +139,7 @@ def _facts(text: StepText) -> CpuStep:
         logits_stride=0,
         max_step_tokens=1,
         max_workers=MAX_WORKERS,
+        attention=ATTENTION_CUT,
     )
 
 
