@@ -25,7 +25,9 @@ from inferflux.kernels.storage import (
 )
 
 MAX_WORKERS = 64
-ROW_PADDING = 16  # rows past the last: a block of rows computes them and nobody reads them
+ROW_PADDING = 32  # rows past the last: a block of rows computes them and nobody reads them
+
+TILE_SUMS = 2048  # of two units of outputs and 32 rows: what a worker takes from tiles at once
 
 SAMPLE_OUTPUTS = ("out_tokens", "out_logprobs", "top_tokens", "top_logprobs")
 
@@ -74,7 +76,7 @@ class _Planner:
         """Behind all values what kernels share, then what each worker has for itself."""
         wanted = [KERNELS[op].scratch(node) for op, node in _kernel_nodes(graph)]
         shared = padded(max((each.shared for each in wanted), default=0))
-        own = padded(max([self.vocab_size, *(each.worker for each in wanted)]))
+        own = padded(max([self.vocab_size, TILE_SUMS, *(each.worker for each in wanted)]))
         self.memory.shared_scratch = self.memory.sizes["scratch_f32"]
         start = self.memory.shared_scratch + shared
         self.memory.worker_scratch = f"{start} + worker * {own}"
@@ -87,7 +89,7 @@ class _Planner:
         """Of two units of weights as bf16 pairs: what a gate and an up projection unpack."""
         placed = self.memory.operands.values()
         columns = max((rows.columns for rows in placed if isinstance(rows, BfloatRows)), default=0)
-        return 2 * UNIT * columns // 2
+        return max(2 * UNIT * columns // 2, TILE_SUMS)
 
     def _plan_nodes(
         self, nodes: Sequence[Node], outputs: Sequence[Value], keep: Sequence[Value]

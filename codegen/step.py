@@ -14,7 +14,8 @@ from inferflux.codegen.templates import render
 from inferflux.ir.graph import Attr, Graph, Node, Stacked
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
 from inferflux.kernels.cut import chunks_of, rows_of
-from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.kernel import Schedule, StepShape
+from inferflux.kernels.linear.tiles import TILE_ROWS, TILE_SHAPES
 from inferflux.kernels.storage import Operand, Pages
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
@@ -85,6 +86,7 @@ class StepWriter:
                 "symbol": symbol,
                 "row_block": shape.row_block,
                 "max_tokens": shape.max_tokens,
+                "tiles": TILE_SHAPES[self.arithmetic] if self._has_tiles(shape) else (),
                 "handles": [f"{name}_handle: T.handle" for name in buffers],
                 "scalars": SCALARS,
                 "buffers": buffers,
@@ -155,8 +157,14 @@ class StepWriter:
                 "scratch": self.memory.worker_scratch,
                 "panels": self.memory.worker_panels,
                 "partials": self.memory.shared_scratch,
+                "tiles": self._has_tiles(phase.shape),
+                "each_row": _each_row(phase.schedule),
             },
         )
+
+    def _has_tiles(self, shape: StepShape) -> bool:
+        """Whether products of so many rows are the tiles'."""
+        return bool(self.target.tiles) and shape.row_block >= TILE_ROWS
 
     def _operands(self, phase: Phase) -> Iterator[tuple[str, Operand]]:
         node = phase.node
@@ -166,6 +174,12 @@ class StepWriter:
             operand = self.memory.operands[value]
             if not isinstance(operand, Pages):
                 yield name, operand
+
+
+def _each_row(schedule: Schedule) -> str:
+    """A loop over the rows of a block: over many it stays one, their sums are in memory."""
+    rows = schedule.get("row_block", 1)
+    return f"T.serial({rows})" if rows >= TILE_ROWS else f"T.unroll({rows})"
 
 
 def _num_phases(item: Phase | Layers) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inferflux.errors import InferFluxError
 from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.linear.tiles import TILE_ROWS
 
 
 class UnsupportedOnTarget(InferFluxError):
@@ -31,6 +32,7 @@ class CpuTarget:
     row_blocks: tuple[int, ...]  # rows computed together, one step function for each
     panels: StepShape | None = None  # of the step whose products are of bf16, where it has those
     dots: str = "float"  # what multiplies packed integers, a word of targets/words/dots.py
+    tiles: str = ""  # what multiplies matrices, a word of targets/words/tiles.py
     native_half: bool = False  # it converts vectors of f16
 
     def __str__(self) -> str:
@@ -40,10 +42,10 @@ class CpuTarget:
         """The variants of the step whose products are computed in ``arithmetic``."""
         if arithmetic == "bf16":
             return (self.panels,) if self.panels else ()
-        following = (*(block + 1 for block in self.row_blocks[:-1]), 1)
-        limits = (*self.row_blocks[:-1], MAX_STEP_TOKENS)
-        starts = (1, *following)
+        blocks = [b for b in self.row_blocks if b < TILE_ROWS or arithmetic == "i8x32"]
+        starts = (1, *(block + 1 for block in blocks[:-1]))
+        limits = (*blocks[:-1], MAX_STEP_TOKENS)
         return tuple(
             StepShape(block, limit, min_tokens=start)
-            for block, limit, start in zip(self.row_blocks, limits, starts, strict=False)
+            for block, limit, start in zip(blocks, limits, starts, strict=True)
         )

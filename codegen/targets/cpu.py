@@ -11,7 +11,7 @@ from typing import Any
 
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
-from inferflux.codegen.targets.words import loops, words
+from inferflux.codegen.targets.words import TILES, loops, words
 from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
 
@@ -53,7 +53,7 @@ def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     pause = {"pause": PAUSE[machine]}
     functions = render("sync.ll.j2", pause) + loops.DEFINITIONS
     if target.panels:
-        functions += source_text("bf16.ll")
+        functions += source_text("bf16.ll") + TILES[target.tiles].DEFINITIONS
     return {**words(target), "SYNC": functions, "POOL": render("pool.ll.j2", pause)}
 
 

@@ -15,6 +15,7 @@ from inferflux.codegen.artifact.compiled import CompiledTarget, KVGroup
 from inferflux.engine.runtime.arguments import StepArguments
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
 from inferflux.engine.runtime.pool import WorkerPool
+from inferflux.engine.runtime.tiles import request_tiles
 from inferflux.engine.runtime.worker_count import WorkerCount
 from inferflux.engine.step import StepInputs, StepOutputs
 from inferflux.errors import MissingPackages
@@ -48,6 +49,8 @@ class CpuRunner:
             max_sequences=max_sequences,
             max_logit_rows=max_logit_rows,
         )
+        if "amx_tile" in target.features:
+            request_tiles()
         modules = tuple(load_module(code) for code in _objects_for(target))
         self._steps = tuple(
             (variant, module[variant.symbol])

@@ -12,7 +12,7 @@ from inferflux.ir.types import BF16, F32
 def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
     """linear(x, w)  ->  linear(quantise(x), w), where that is faster; one quantise for each x
 
-    To i8x32 for a quantised w, or to bf16 for every w but one of float32, which stays exact.
+    To i8x32 for a quantised w, or to bf16 for every w of whole blocks of 32 columns.
     Not an equality: this is the one pass that changes numbers, and numerics="float32" skips it.
     """
     if config.numerics == "float32":
@@ -35,5 +35,6 @@ def _narrows(x: Value, weight: Value, activations: str) -> bool:
     if x.type.dtype != F32:
         return False
     if activations == BF16.name:
-        return weight.type.dtype != F32 and weight.type.shape[-1] % 32 == 0
+        columns = weight.type.shape[-1]
+        return isinstance(columns, int) and columns % 32 == 0
     return weight.type.dtype.is_quantised

@@ -79,7 +79,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     Those with bf16 share their other kernels with the former.
     """
     machine = _emulated() if metafunc.config.getoption("--neon") else Here
-    runs = [each for each in TARGETS.values() if machine.features >= {*each.features}]
+    known = (*TARGETS.values(), _beside("emulated_tiles.py").emulated_amx())
+    runs = [each for each in known if machine.features >= {*each.features}]
     runs = [each for each in runs if machine.name in each.machines]
     for name, has_bf16 in (("cpu_target", False), ("bf16_target", True)):
         if name in metafunc.fixturenames:
@@ -96,13 +97,18 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _emulated() -> Any:
-    path = Path(__file__).parents[1] / "neon" / "emulated.py"
-    spec = importlib.util.spec_from_file_location("emulated", path)
+    return _beside("../neon/emulated.py").Emulated
+
+
+def _beside(name: str) -> Any:
+    """A module among the tests, which are no package."""
+    path = Path(__file__).parent / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Emulated
+    return module
 
 
 @pytest.fixture(scope="session")
@@ -153,12 +159,23 @@ def compile_graph(cpu_target: CpuTarget, machine: Machine) -> Callable[..., Smal
 
 
 @pytest.fixture
+def compile_step(machine: Machine) -> Callable[..., SmallStep]:
+    """``compile_step(graph, target, shape)``: for tests that choose the target themselves."""
+
+    def build(graph: Graph, target: CpuTarget, shape: StepShape) -> SmallStep:
+        return SmallStep(graph, target, machine, shape)
+
+    return build
+
+
+@pytest.fixture
 def compile_bf16(bf16_target: CpuTarget, machine: Machine) -> Callable[..., SmallStep]:
     """``compile_bf16(graph)``: as ``compile_graph``, cut as steps with products of bf16 are."""
 
     def build(graph: Graph, **options: Any) -> SmallStep:
-        assert bf16_target.panels
-        return SmallStep(graph, bf16_target, machine, bf16_target.panels, **options)
+        shape = bf16_target.panels
+        assert shape
+        return SmallStep(graph, bf16_target, machine, shape, arithmetic="bf16", **options)
 
     return build
 
@@ -192,6 +209,7 @@ class SmallStep:
         machine: Machine,
         shape: StepShape,
         *,
+        arithmetic: str = "i8x32",
         vocab_size: int = 0,
         seed: int = 0,
     ) -> None:
@@ -204,7 +222,7 @@ class SmallStep:
         self.memory = plan_memory(self.graph, plan, MAX_TOKENS, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
         phases = select(self.graph, shape, target.name)
-        writer = StepWriter(self.graph, target, self.memory)
+        writer = StepWriter(self.graph, target, self.memory, arithmetic)
         self.step: StepText = writer.write(phases, plan.layer_bases, shape)
         here = replace(target, machines={machine.name: target.machines[machine.name]})
         (code,) = compile_steps(here, [self.step], lambda stage, fraction: None)[machine.name]

@@ -25,6 +25,7 @@ from inferflux.codegen.targets.words.lanes import Lanes
 from inferflux.codegen.targets.words.loops import Loops
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.numbers import Numbers
+from inferflux.codegen.targets.words.tiles import AmxTiles, Tiles
 from inferflux.codegen.targets.words.tir import Expr
 from inferflux.codegen.targets.words.workers import Workers
 
@@ -39,6 +40,7 @@ DOTS: Mapping[str, type[Dots]] = {
     "sdot": SdotDots,
     "usdot": UsdotDots,
 }
+TILES: dict[str, type[Tiles]] = {"": Tiles, "amx": AmxTiles}
 
 
 def words(target: CpuTarget) -> Mapping[str, Any]:
@@ -47,8 +49,8 @@ def words(target: CpuTarget) -> Mapping[str, Any]:
 
     halves = NativeHalves if target.native_half else ComputedHalves
     named: dict[str, Callable[..., Expr]] = {}
-    families = (Lanes, Loops, Memory, Numbers, halves, DOTS[target.dots], Bfloats, Workers)
-    for family in families:
+    isa = halves, DOTS[target.dots], Bfloats, TILES[target.tiles]
+    for family in (Lanes, Loops, Memory, Numbers, *isa, Workers):
         words = family(tirx)
-        named |= {name: getattr(words, name) for name in dir(words) if not name.startswith("_")}
+        named |= {name: getattr(words, name) for name in dir(words) if name[0].islower()}
     return {"T": tirx, **named}
