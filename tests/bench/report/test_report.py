@@ -66,6 +66,15 @@ def test_one_depth_and_no_server_give_no_plot_of_them(results: Results, tmp_path
     assert {path.stem for path in paths} == {"prefill"}
 
 
+def test_depths_that_share_no_number_of_streams_give_no_curve(
+    results: Results, tmp_path: Path
+) -> None:
+    apart = [f for f in results.offline if f.key in ("decode_x4@128", "decode_x1@7936")]
+    assert (
+        draw(structs.replace(results, offline=apart, serving=None, roofline=None), tmp_path) == []
+    )
+
+
 def test_without_matplotlib_the_extra_is_named(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
