@@ -86,7 +86,7 @@ class StepWriter:
                 "symbol": symbol,
                 "row_block": shape.row_block,
                 "max_tokens": shape.max_tokens,
-                "tiles": TILE_SHAPES[self.arithmetic] if self._has_tiles(shape) else (),
+                "tile_shapes": TILE_SHAPES[self.arithmetic] if self._has_tiles(shape) else (),
                 "handles": [f"{name}_handle: T.handle" for name in buffers],
                 "scalars": SCALARS,
                 "buffers": buffers,
@@ -157,7 +157,7 @@ class StepWriter:
                 "scratch": self.memory.worker_scratch,
                 "panels": self.memory.worker_panels,
                 "partials": self.memory.shared_scratch,
-                "tiles": self._has_tiles(phase.shape),
+                "by_tiles": self._has_tiles(phase.shape),
                 "each_row": _each_row(phase.schedule),
             },
         )

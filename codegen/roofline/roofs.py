@@ -121,6 +121,7 @@ def _step(name: str, pieces: int, given: Mapping[str, int]) -> StepText:
             "handles": [f"{buffer}_handle: T.handle" for buffer in _BUFFERS],
             "scalars": SCALARS,
             "buffers": _BUFFERS,
+            "tile_shapes": (),
             "phases": render("phase.j2", values),
         },
     )
