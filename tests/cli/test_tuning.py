@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from inferflux.bench.machine import this_machine
 from inferflux.cli.build import BuildOptions, compile_to
+from inferflux.cli.inferflux import app
 from inferflux.cli.tuning import TuneOptions, tune_targets
 from inferflux.cli.tuning_files import read_table, records_path, tuning_for, write_table
 from inferflux.codegen.autotune import model as tuner
@@ -156,3 +159,14 @@ def test_compile_hands_on_the_records_it_was_told_of(
 @pytest.fixture
 def small_gguf(tiny_gguf: Callable[..., Path]) -> Path:
     return tiny_gguf()
+
+
+def test_a_budget_of_nothing_leaves_every_phase_for_the_next_run(
+    small_gguf: Path, tmp_path: Path
+) -> None:
+    words = ["tune", str(small_gguf), "--target", TARGET, "--budget", "0.001s", "--json"]
+    said = CliRunner().invoke(app, [*words, "--output", str(tmp_path)])
+    assert said.exit_code == 0, said.output
+    (found,) = json.loads(said.stdout)
+    assert (found["target"], found["measured"], found["kept"]) == (TARGET, [], 0)
+    assert found["left"] > 5
