@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferflux.codegen.autotune.cost import num_pieces, ordered, seconds
+from inferflux.codegen.autotune.cost import BANDWIDTH, CLAIM, num_pieces, ordered, seconds
 from inferflux.codegen.autotune.expression import evaluate
 from inferflux.codegen.autotune.task import tasks
 from inferflux.kernels.kernel import StepShape
@@ -43,9 +43,17 @@ def test_pieces_are_those_of_a_measured_step(task):
     assert [num_pieces(task, cut(task, units)) for units in (1, 2, 3, 4)] == [8, 4, 3, 2]
 
 
-def test_a_piece_too_many_for_the_workers_costs_a_round(task):
-    """Three pieces take two workers as long as four do; one takes as long as all the work."""
-    assert seconds(task, cut(task, 3), 2) > seconds(task, cut(task, 2), 2)
+def test_a_last_round_that_is_not_full_costs_a_whole_one(task):
+    work = 2 * 256 * 128 * 20 / 32 / BANDWIDTH
+    assert seconds(task, cut(task, 3), 2) > 2 * (work / 3 + CLAIM), "three pieces, two workers"
+
+
+def test_every_piece_is_claimed(task):
+    work = 2 * 256 * 128 * 20 / 32 / BANDWIDTH
+    assert seconds(task, cut(task, 1), 2) > 4 * (work / 8 + CLAIM)
+
+
+def test_large_pieces_leave_the_other_worker_waiting(task):
     assert seconds(task, cut(task, 8), 2) > seconds(task, cut(task, 4), 2)
 
 
