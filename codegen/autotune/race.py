@@ -6,6 +6,7 @@ who is clearly slower leaves early, so that time is spent where it decides.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ class Entrant:
             return 0.0
         first, _, third = statistics.quantiles(self.seconds, n=4, method="inclusive")
         return (third - first) / self.median
+
+    @property
+    def noise(self) -> float:
+        """The standard error of the median, of a normal distribution, as a share of it."""
+        return 0.93 * self.spread / math.sqrt(len(self.seconds))
 
 
 class OutOfTime(Exception):

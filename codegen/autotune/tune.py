@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from inferflux.codegen.autotune import cost
-from inferflux.codegen.autotune.device import Device
+from inferflux.codegen.autotune.device import Device, Launch
 from inferflux.codegen.autotune.race import Entrant, OutOfTime, race
 from inferflux.codegen.autotune.record import Record
 from inferflux.codegen.autotune.table import Table
@@ -104,10 +104,17 @@ class Tuner:
             raise OutOfTime
         trials = self._prepare(task)
         candidates = self._candidates(task)
-        launches = [trials.launch(schedule) for schedule in candidates]
-        entrants = race(launches, self.is_over)
+        entrants = race(self._launches(trials, candidates), self.is_over)
         chosen = _choose(candidates, entrants, trials)
         return _record(task, candidates[chosen], entrants[chosen], entrants)
+
+    def _launches(self, trials: Trials, candidates: Sequence[Schedule]) -> list[Launch]:
+        launches = []
+        for schedule in candidates:
+            if self.is_over():
+                raise OutOfTime
+            launches.append(trials.launch(schedule))
+        return launches
 
     def _candidates(self, task: Task) -> tuple[Schedule, ...]:
         """The default, and what the model thinks best."""
@@ -119,8 +126,8 @@ class Tuner:
 
 def _choose(candidates: Sequence[Schedule], entrants: Sequence[Entrant], trials: Trials) -> int:
     """The fastest that computes what its op means; the default, unless it is beaten clearly."""
-    needed = entrants[0].median * (1 - WORTH_IT)
-    faster = [number for number, entrant in enumerate(entrants) if entrant.median < needed]
+    default = entrants[0]
+    faster = [n for n, entrant in enumerate(entrants) if _is_clearly_faster(entrant, default)]
     for number in (*sorted(faster, key=lambda number: entrants[number].median), 0):
         try:
             trials.check(candidates[number])
@@ -131,6 +138,12 @@ def _choose(candidates: Sequence[Schedule], entrants: Sequence[Entrant], trials:
         else:
             return number
     raise AssertionError("the default is right, or it raised")
+
+
+def _is_clearly_faster(entrant: Entrant, default: Entrant) -> bool:
+    """By more than is worth a record, and by more than their medians may be off."""
+    needed = 1 - WORTH_IT - default.noise - entrant.noise
+    return entrant.median < default.median * needed
 
 
 def _record(task: Task, schedule: Schedule, won: Entrant, entrants: Sequence[Entrant]) -> Record:
