@@ -16,7 +16,7 @@ from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.spans import Spans, cut_attention
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.quantised import BLOCK, quantise
-from inferflux.ir.types import DType, TensorType
+from inferflux.ir.types import TensorType
 from inferflux.kernels.attention.space import BLOCK as TOKENS
 from inferflux.kernels.attention.space import SPAN
 
@@ -134,9 +134,5 @@ def _tensor(weight: Value, random: np.random.Generator) -> Array:
     *rest, columns = (int(dim) for dim in weight.type.shape)
     rows = math.prod(rest)
     pattern = random.normal(0, columns**-0.5, (min(rows, PATTERN_ROWS), columns))
-    stored = _stored(pattern.astype(np.float32), weight.type.dtype)
-    return np.resize(stored.reshape(len(pattern), -1).view(np.uint8), (rows, stored[0].nbytes))
-
-
-def _stored(values: Array, dtype: DType) -> Array:
-    return quantise(values, dtype) if dtype.is_quantised else values.astype(_NUMPY[dtype.name])
+    stored = quantise(pattern, weight.type.dtype)
+    return np.resize(stored, (rows, stored.shape[-1]))

@@ -7,7 +7,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0, tensor
 
 ROWS = (1, 3, 8, 9, 17)
 
@@ -20,6 +20,7 @@ CASES = [
     (Q4_1, Q4_1, True, True, 4, 96, 96),
     (Q8_0, Q8_0, True, True, 8, 50, 64),
     (Q8_0, F16, True, False, 4, 64, 32),
+    (Q4_0, BF16, True, False, 2, 48, 64),
 ]
 
 

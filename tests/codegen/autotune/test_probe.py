@@ -15,6 +15,7 @@ from inferflux.codegen.autotune.trial import DeviceTrials
 from inferflux.codegen.autotune.validate import WrongResult
 from inferflux.codegen.select import StepShape
 from inferflux.codegen.targets import TARGETS
+from inferflux.ir import frontend, passes
 
 TARGET = TARGETS["cpu:portable"]
 OPS = ("qkv_rope_append", "attention_quantise", "gate_up_quantise", "linear_residual", "linear")
@@ -55,6 +56,15 @@ def test_what_a_phase_computes_alone_is_what_its_op_means(found, op):
     trials = DeviceTrials(task, TARGET, ThisMachine(2), read_bytes=1)
     trials.check(task.space[-1])
     assert trials.launch(task.space[0])() > 0
+
+
+@pytest.mark.parametrize("dtype", ["q4_0", "bf16"])
+def test_biases_and_every_type_of_weight_are_made_up_too(tiny_gguf, dtype):
+    source = frontend.open(tiny_gguf(architecture="qwen2", layer_types=(dtype, dtype)))
+    graph = passes.run(frontend.build(source))
+    given = tasks([(graph, StepShape(4, 16))], TARGET.name)
+    (task,) = (task for task in given if task.key.op == "qkv_rope_append")
+    DeviceTrials(task, TARGET, ThisMachine(1), read_bytes=1).check(task.space[-1])
 
 
 @pytest.mark.parametrize("op", ["linear_residual", "gate_up_quantise"])
