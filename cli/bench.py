@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inferflux.cli import bench_options as given
-from inferflux.cli.options import Model, Numerics, Threads
+from inferflux.cli.options import KVDtype, Model, Numerics, Threads
 
 if TYPE_CHECKING:
     from inferflux.bench.offline import Rivals
@@ -22,6 +22,7 @@ def bench(
     json: given.Json = None,
     threads: Threads = None,
     numerics: Numerics = "default",
+    kv_dtype: KVDtype = "f16",
     target: Annotated[
         str | None, typer.Option(help="Build and run for this target, else the best here.")
     ] = None,
@@ -83,7 +84,9 @@ def bench(
         url=url,
     )
     with build_progress() as report:
-        options = BuildOptions(targets=(target,) if target else (), numerics=numerics)
+        options = BuildOptions(
+            targets=(target,) if target else (), numerics=numerics, kv_dtype=kv_dtype
+        )
         artifact = artifact_for(model, options, report)
     subject = Subject.of(artifact, target, threads or usable_cores())
     with build_progress() as report:

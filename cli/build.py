@@ -51,6 +51,7 @@ class BuildOptions:
     numerics: str = "default"
     dump_ir: Path | None = None
     tuned_for: str | None = None  # a device, or a file of records
+    kv_dtype: str = "f16"
 
 
 def artifact_for(model: str, options: BuildOptions, report: Report) -> Path:
@@ -105,7 +106,14 @@ def best_target() -> str:
 def _slot(source: Path, options: BuildOptions) -> Slot:
     cache = environment.cache_dir()
     digest = source_digest(source, cache / "digests")
-    key = cache_key(digest, options.targets, options.numerics, toolchain(), _tuning(options))
+    key = cache_key(
+        digest,
+        options.targets,
+        options.numerics,
+        toolchain(),
+        _tuning(options),
+        options.kv_dtype,
+    )
     return Slot(cache / "artifacts" / source.stem, key)
 
 
@@ -133,6 +141,7 @@ def _compile(source: Path, output: Path, options: BuildOptions, report: Report) 
         dump_ir=options.dump_ir,
         progress=report.stage,
         tuning=tuning,
+        kv_dtype=options.kv_dtype,
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     return Built(output, artifact.save(compiled, output))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from inferflux.cli.options import DumpIR, Numerics, Targets, TunedFor
+from inferflux.cli.options import DumpIR, KVDtype, Numerics, Targets, TunedFor
 from inferflux.cli.sizes import format_size
 
 Output = Annotated[
@@ -21,6 +21,7 @@ def compile_(
     output: Output = None,
     target: Targets = None,
     numerics: Numerics = "default",
+    kv_dtype: KVDtype = "f16",
     tuned_for: TunedFor = None,
     dump_ir: DumpIR = None,
 ) -> None:
@@ -28,7 +29,7 @@ def compile_(
     from inferflux.cli.build import BuildOptions, compile_to
     from inferflux.cli.progress import build_progress
 
-    options = BuildOptions(tuple(target or ()), numerics, dump_ir, tuned_for)
+    options = BuildOptions(tuple(target or ()), numerics, dump_ir, tuned_for, kv_dtype)
     started = time.perf_counter()
     with build_progress() as report:
         built = compile_to(model, output, options, report)

@@ -125,6 +125,7 @@ def _target(target: CompiledTarget) -> dict[str, Any]:
     return {
         "target": target.name,
         "numerics": target.numerics,
+        "kv_dtype": target.kv_groups[0].streams[0].dtype,
         "needs": " ".join(target.features) or "nothing",
         "objects": " ".join(target.objects),
         "kernels": len(target.kernel_keys),

@@ -29,6 +29,11 @@ NumericsMode = Literal["default", "float32"]
 Numerics = Annotated[
     NumericsMode, typer.Option(help="`default`, or `float32`: every product and sum in float32.")
 ]
+KVDtypeName = Literal["f16", "int8"]
+KVDtype = Annotated[
+    KVDtypeName,
+    typer.Option(help="What KV pages hold: `f16`, or `int8` with half the bytes."),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(

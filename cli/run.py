@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
+from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, KVDtype, Model, Numerics, Threads
 from inferflux.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run(
     threads: Threads = None,
     kv_bytes: KVBytes = DEFAULT_KV_BYTES,
     numerics: Numerics = "default",
+    kv_dtype: KVDtype = "f16",
 ) -> None:
     """Answer a prompt, streaming, with the speed at the end."""
     from inferflux import api
@@ -35,7 +36,7 @@ def run(
     from inferflux.cli.progress import build_progress
 
     with build_progress() as report:
-        artifact = artifact_for(model, BuildOptions(numerics=numerics), report)
+        artifact = artifact_for(model, BuildOptions(numerics=numerics, kv_dtype=kv_dtype), report)
     text = sys.stdin.read() if prompt == "-" else prompt
     options = api.GenerateOptions(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k

@@ -10,7 +10,7 @@ import typer
 
 from inferflux.cli import environment
 from inferflux.cli.model_argument import is_artifact, served_name
-from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, Model, Numerics, Threads
+from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, KVDtype, Model, Numerics, Threads
 
 if TYPE_CHECKING:
     from inferflux.server.app import Ready
@@ -47,6 +47,7 @@ def serve(
         float, typer.Option(min=0, help="What running requests get after SIGTERM.")
     ] = 45.0,
     numerics: Numerics = "default",
+    kv_dtype: KVDtype = "f16",
 ) -> None:
     """Serve a model over gRPC and an OpenAI-compatible HTTP API."""
     from inferflux.engine.config import EngineConfig
@@ -54,7 +55,7 @@ def serve(
     from inferflux.server.address import Address
 
     engine = EngineConfig(
-        artifact=_artifact(model, numerics),
+        artifact=_artifact(model, numerics, kv_dtype),
         num_workers=threads,
         kv_bytes=kv_bytes,
         max_sequences=max_sequences,
@@ -74,7 +75,7 @@ def serve(
     app.serve(config, greet)
 
 
-def _artifact(model: str, numerics: str) -> Path:
+def _artifact(model: str, numerics: str, kv_dtype: str) -> Path:
     """What is compiled already is served as it is: a build would import what takes 0.2 s."""
     if is_artifact(model):
         return Path(model)
@@ -82,7 +83,7 @@ def _artifact(model: str, numerics: str) -> Path:
     from inferflux.cli.progress import build_progress
 
     with build_progress() as report:
-        return artifact_for(model, BuildOptions(numerics=numerics), report)
+        return artifact_for(model, BuildOptions(numerics=numerics, kv_dtype=kv_dtype), report)
 
 
 def greet(ready: Ready) -> None:

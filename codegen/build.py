@@ -33,6 +33,7 @@ from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
 from inferflux.ir.graph import Graph
+from inferflux.ir.types import I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
 
@@ -49,6 +50,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     dump_ir: Path | None = None,
     progress: Progress | None = None,
     tuning: Tuning | None = None,
+    kv_dtype: str = "f16",
 ) -> CompiledModel:
     """Compile a model for targets, the best first.
 
@@ -56,6 +58,7 @@ def compile(  # noqa: A001  the verb of the pipeline
         numerics: "default", or "float32": every product and sum in float32.
         dump_ir: a directory for the IR after each pass.
         progress: called with a stage and the fraction of the whole that is done.
+        kv_dtype: what KV pages hold: "f16", or "int8" with a scale for 32 elements of a head.
         tuning: records that schedules are chosen by; None: those that ship, of the target's level.
 
     Raises:
@@ -67,7 +70,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     tuning = tuning if tuning is not None else shipped_tuning()
     report("reading the graph", 0.0)
     config = frontend.config(source)
-    graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir)
+    graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir, kv_dtype)
     weights: dict[str, Bytes] = {}
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
@@ -85,19 +88,25 @@ def compile(  # noqa: A001  the verb of the pipeline
 
 
 def lower(
-    source: ModelSource, numerics: str, targets: Sequence[CpuTarget], dump: Path | None = None
+    source: ModelSource,
+    numerics: str,
+    targets: Sequence[CpuTarget],
+    dump: Path | None = None,
+    kv_dtype: str = "f16",
 ) -> dict[str, Graph]:
     """A graph for each arithmetic that products are computed in, the one for all steps first.
 
     Some of the targets may have no steps in one of them: ``CpuTarget.shapes``.
     """
     imported = frontend.build(source)
-    graph = passes.run(imported, numerics=numerics, dump=dump)
+    graph = passes.run(imported, numerics=numerics, kv_dtype=kv_dtype, dump=dump)
     if numerics == "float32":
         return {"f32": graph}
     graphs = {"i8x32": graph}
     if any(target.panels for target in targets):
-        graphs["bf16"] = passes.run(imported, activations="bf16", dump=dump and dump / "bf16")
+        graphs["bf16"] = passes.run(
+            imported, activations="bf16", kv_dtype=kv_dtype, dump=dump and dump / "bf16"
+        )
     return graphs
 
 
@@ -268,7 +277,7 @@ def _flat(phases: Sequence[Phase | Layers]) -> Iterator[Phase]:
 
 def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:
     """The pages that the graph's inputs say the engine must keep."""
-    dtypes = {"f16": "float16", "f32": "float32"}
+    dtypes = {"f16": "float16", "f32": "float32", "i8page": "int8"}
     inputs = {value.hint: value.type for value in graph.inputs}
     for index, group in enumerate(config.kv_groups):
         streams = []
@@ -277,6 +286,9 @@ def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:
             shape = tuple(dim for dim in pages.shape if isinstance(dim, int))
             assert PAGE_SIZE in shape, f"pages of {pages} do not hold {PAGE_SIZE} tokens"
             streams.append(KVStream(name, dtypes[pages.dtype.name], shape))
+            if pages.dtype == I8PAGE:
+                blocks = (*shape[:2], config.head_dim // I8PAGE.block, PAGE_SIZE)
+                streams.append(KVStream(f"{name}_scale", "float16", blocks))
         yield KVGroup(group.layers, group.window, tuple(streams))
 
 

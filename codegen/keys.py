@@ -64,13 +64,19 @@ class CacheKey(Key):
     numerics: str
     toolchain: str  # with the tuning records that ship
     tuning: str  # digest of the records that were asked for beside those
+    kv_dtype: str
 
 
 def cache_key(
-    source_digest: str, targets: Sequence[str], numerics: str, toolchain: str, tuning: str = ""
+    source_digest: str,
+    targets: Sequence[str],
+    numerics: str,
+    toolchain: str,
+    tuning: str = "",
+    kv_dtype: str = "f16",
 ) -> CacheKey:
     """The key of a build of these targets, the best first, from that source."""
-    return CacheKey(source_digest, ", ".join(targets), numerics, toolchain, tuning)
+    return CacheKey(source_digest, ", ".join(targets), numerics, toolchain, tuning, kv_dtype)
 
 
 def lines(entries: Mapping[str, str]) -> str:

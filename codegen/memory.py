@@ -11,7 +11,7 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.ir.types import BF16
+from inferflux.ir.types import BF16, I8PAGE
 from inferflux.kernels import KERNELS
 from inferflux.kernels.storage import (
     LANES,
@@ -211,8 +211,14 @@ def _input_operand(value: Value) -> Operand:
     name = value.hint.replace(".", "_")
     if len(value.type.shape) == 5:
         layers, heads, *page = (dim for dim in value.type.shape if isinstance(dim, int))
-        return Pages(name, layers, heads, page[0] * page[1] // LANES)
+        return Pages(name, layers, heads, page[0] * page[1] // LANES, scales_of(value))
     return Array(name)
+
+
+def scales_of(pages: Value) -> str:
+    """The argument that holds the scales of quantised pages, "k_scale_0" for "k.0"; else none."""
+    stream, _, group = pages.hint.partition(".")
+    return f"{stream}_scale_{group}" if pages.type.dtype == I8PAGE else ""
 
 
 def padded(width: int) -> int:

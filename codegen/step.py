@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inferflux.codegen.artifact.compiled import StepVariant
-from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan
+from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan, scales_of
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.words.workers import COUNTER_STRIDE
@@ -19,7 +19,7 @@ from inferflux.kernels.linear.tiles import TILE_ROWS, TILE_SHAPES
 from inferflux.kernels.storage import Operand, Pages
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
-_DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16"}
+_DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16", "i8page": "int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ def step_buffers(graph: Graph) -> dict[str, str]:
     buffers |= dict.fromkeys(("scratch_i32", "sync", "spans", "merges"), "int32")
     for value in graph.inputs:
         buffers[value.hint.replace(".", "_")] = _DTYPES[value.type.dtype.name]
+        if scales := scales_of(value):
+            buffers[scales] = "float16"
     outputs = dict(zip(SAMPLE_OUTPUTS, ("int32", "float32", "int32", "float32"), strict=True))
     return buffers | outputs | {"logits": "float32"}
 

@@ -35,9 +35,11 @@ Q4_1 = DType("q4_1", 20, block=32)  # f16 scale, f16 minimum, 32 x 4 bit:  w = s
 Q8_0 = DType("q8_0", 34, block=32)  # f16 scale, 32 x int8:                w = scale * q
 # Activations on their way into an integer dot product: int8, one f32 scale for 32 of a row.
 I8X32 = DType("i8x32", 36, block=32)
+# Elements of KV pages: int8, one f16 scale for 32 of a token's head, wherever in the page they lie.
+I8PAGE = DType("i8page", 34, block=32)
 
 FLOATS = (F32, F16, BF16)  # a weight of these holds its values as they are
-DTYPES = {dtype.name: dtype for dtype in (*FLOATS, I32, U64, Q4_0, Q4_1, Q8_0, I8X32)}
+DTYPES = {dtype.name: dtype for dtype in (*FLOATS, I32, U64, Q4_0, Q4_1, Q8_0, I8X32, I8PAGE)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,18 +153,28 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """One stream of a KV group's pool: [page, layer, kv head, 16 x head size]."""
+    """One stream of a KV group's pool: [page, layer, kv head, 16 x head size].
+
+    Of quantised pages ``scales`` is the buffer [page, layer, kv head, head size / 32, 16].
+    """
 
     buffer: str
     layers: int
     kv_heads: int
     head_dim: int
+    scales: str = ""
 
     def head(self, page: str, layer: str, kv_head: str) -> str:
         """Where one head's part of a page begins, as an int64 expression."""
+        return f"{self._head(page, layer, kv_head)} * {LANES * self.head_dim}"
+
+    def head_scales(self, page: str, layer: str, kv_head: str) -> str:
+        """Where its scales begin."""
+        return f"{self._head(page, layer, kv_head)} * {LANES * self.head_dim // 32}"
+
+    def _head(self, page: str, layer: str, kv_head: str) -> str:
         return (
             f"((T.cast({page}, 'int64') * {self.layers} + {layer}) * {self.kv_heads} + {kv_head})"
-            f" * {LANES * self.head_dim}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array, Stacked, gives, op, require
+from inferflux.ir.kv_pages import Pages, read_rows
 from inferflux.ir.ops.checks import (
     narrowed,
     require_f32,
@@ -56,8 +57,8 @@ def attention(
 @attention.meaning
 def _(
     q: Array,
-    keys: Array,
-    values: Array,
+    keys: Pages,
+    values: Pages,
     positions: Array,
     sequences: Array,
     page_table: Array,
@@ -74,8 +75,9 @@ def _(
         first = 0 if window is None else max(0, position + 1 - window)
         page, offset = divmod(np.arange(first, position + 1), page_size)
         page = page_table[sequence, page]
-        k = keys[page, layer, :, :, offset].astype(np.float32)  # (S, K, D_h)
-        v = values[page, layer, :, offset, :].astype(np.float32)  # (S, K, D_h)
+        place = np.s_[page, layer, :, :, offset]
+        k = read_rows(keys, place, place)  # (S, K, D_h)
+        v = read_rows(values, np.s_[page, layer, :, offset, :], place)  # (S, K, D_h)
         scores = np.einsum("hgd,shd->hgs", heads[token], k) * np.float32(scale)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
@@ -107,8 +109,8 @@ def attention_quantise(
 @attention_quantise.meaning
 def _(
     q: Array,
-    keys: Array,
-    values: Array,
+    keys: Pages,
+    values: Pages,
     positions: Array,
     sequences: Array,
     page_table: Array,

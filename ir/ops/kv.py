@@ -6,7 +6,10 @@ for each element of the head: a score then needs no horizontal sum.
 
 from __future__ import annotations
 
+import numpy as np
+
 from inferflux.ir.graph import Array, Stacked, gives, require
+from inferflux.ir.kv_pages import Pages, write_rows
 from inferflux.ir.ops.checks import (
     require_f32,
     require_heads,
@@ -17,7 +20,10 @@ from inferflux.ir.ops.checks import (
 from inferflux.ir.ops.linear import add_bias, linear
 from inferflux.ir.ops.rope import rope
 from inferflux.ir.quantised import QuantisedRows, WeightRows
-from inferflux.ir.types import F16, F32, TensorType
+from inferflux.ir.types import F16, F32, I8PAGE, TensorType
+
+PAGE_DTYPES = (F16, F32, I8PAGE)
+_PAGE_DTYPES = ", ".join(map(str, PAGE_DTYPES))
 
 
 @gives("keys", updates={"keys": "pages"})
@@ -31,17 +37,18 @@ def append_keys(
 ) -> TensorType:
     """pages[slots // P, layer, h, :, slots % P] = x[:, h]; gives the pages.
 
-    f16[N, L, K, D_h, P] or f32, f32[T, K*D_h], i32[T] -> as pages
+    f16[N, L, K, D_h, P], f32 or i8page, f32[T, K*D_h], i32[T] -> as pages
     """
     _require_append(pages, x, slots, layer, head_dim, dim_axis=3)
     return pages
 
 
 @append_keys.meaning
-def _(pages: Array, x: Array, slots: Array, *, layer: int, head_dim: int) -> Array:
+def _(pages: Pages, x: Array, slots: Array, *, layer: int, head_dim: int) -> Pages:
     page, offset = divmod(slots, pages.shape[4])
     written = pages.copy()
-    written[page, layer, :, :, offset] = x.reshape(len(x), -1, head_dim)  # (T, K, D_h)
+    place = np.s_[page, layer, :, :, offset]
+    write_rows(written, place, place, x.reshape(len(x), -1, head_dim))  # (T, K, D_h)
     return written
 
 
@@ -56,17 +63,18 @@ def append_values(
 ) -> TensorType:
     """pages[slots // P, layer, h, slots % P, :] = x[:, h]; gives the pages.
 
-    f16[N, L, K, P, D_h] or f32, f32[T, K*D_h], i32[T] -> as pages
+    f16[N, L, K, P, D_h], f32 or i8page, f32[T, K*D_h], i32[T] -> as pages
     """
     _require_append(pages, x, slots, layer, head_dim, dim_axis=4)
     return pages
 
 
 @append_values.meaning
-def _(pages: Array, x: Array, slots: Array, *, layer: int, head_dim: int) -> Array:
+def _(pages: Pages, x: Array, slots: Array, *, layer: int, head_dim: int) -> Pages:
     page, offset = divmod(slots, pages.shape[3])
     written = pages.copy()
-    written[page, layer, :, offset, :] = x.reshape(len(x), -1, head_dim)  # (T, K, D_h)
+    place, scale_place = np.s_[page, layer, :, offset, :], np.s_[page, layer, :, :, offset]
+    write_rows(written, place, scale_place, x.reshape(len(x), -1, head_dim))  # (T, K, D_h)
     return written
 
 
@@ -122,13 +130,13 @@ def _(
     table: Array,
     positions: Array,
     slots: Array,
-    keys: Array,
-    values: Array,
+    keys: Pages,
+    values: Pages,
     *biases: Array,
     layer: int,
     head_dim: int,
     pairs: str,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Pages, Pages]:
     def turn(x: Array) -> Array:
         turned: Array = rope.numpy(x, positions, table, head_dim=head_dim, pairs=pairs)
         return turned
@@ -171,7 +179,7 @@ def require_pages(
     pages: TensorType, num_kv_heads: int, head_dim: int, layer: int | Stacked, dim_axis: int
 ) -> None:
     """Pages of these heads, a head's elements along ``dim_axis``, that hold ``layer``."""
-    require(pages.dtype in (F16, F32), f"pages are {pages}, must be f16 or f32")
+    require(pages.dtype in PAGE_DTYPES, f"pages are {pages}, must be {_PAGE_DTYPES}")
     require(len(pages.shape) == 5, f"pages are {pages}, must have five dimensions")
     heads = (pages.shape[2], pages.shape[dim_axis])
     wanted = (num_kv_heads, head_dim)

@@ -14,6 +14,7 @@ from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
 from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
 from inferflux.ir.passes.fuse_residual import fuse_residual
+from inferflux.ir.passes.narrow_pages import narrow_pages
 from inferflux.ir.passes.quantise_activations import quantise_activations
 from inferflux.ir.passes.roll import roll
 from inferflux.ir.passes.widen_pages import widen_pages
@@ -30,7 +31,7 @@ class Phase:
 
 PIPELINE = (
     Phase("canonicalise", (canonicalise,)),
-    Phase("numerics", (widen_pages, quantise_activations)),
+    Phase("numerics", (widen_pages, narrow_pages, quantise_activations)),
     Phase("fuse", (fuse_qkv, fuse_gate_up, fuse_residual, fuse_quantise)),
     Phase("roll", (roll,)),
     Phase("place", (choose_layouts,)),
@@ -43,11 +44,12 @@ def run(
     *,
     numerics: str = "default",
     activations: str = "i8x32",
+    kv_dtype: str = "f16",
     verify: bool = False,
     dump: Path | None = None,
 ) -> Graph:
     """The graph after every pass.  ``verify`` checks it each time, ``dump`` writes NN-<pass>.ir."""
-    config = PassConfig(numerics, activations)
+    config = PassConfig(numerics, activations, kv_dtype)
     passes = [each for phase in pipeline for each in phase.passes]
     _settle(graph, 0, "import", verify, dump)
     for number, each in enumerate(passes, start=1):

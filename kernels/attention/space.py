@@ -53,10 +53,13 @@ def merge_pieces(node: Node, schedule: Schedule) -> str:
 
 
 def scratch(node: Node) -> Scratch:
-    """A worker's: scores of a tile, and two results of each row.  Shared: results to be merged."""
+    """A worker's: scores of a tile, two results of each row, and weights times values' scales.
+
+    Shared by all: results to be merged.
+    """
     record = record_floats(_head_dim(node))
     return Scratch(
-        worker=_ACCUMULATORS * (SPAN + 2 * record),
+        worker=_ACCUMULATORS * (2 * SPAN + 2 * record),
         shared=PARTIALS * _num_heads(node) * record,
     )
 
@@ -76,7 +79,7 @@ def parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[s
         "span": SPAN,
         "item": ITEM,
         "merge_item": MERGE,
-        "tiles": [_tile(tokens, schedule["heads"], keys.head_dim) for tokens in _sizes(schedule)],
+        "tiles": [_tile(tokens, schedule["heads"], keys) for tokens in _sizes(schedule)],
     }
 
 
@@ -89,11 +92,16 @@ def _sizes(schedule: Schedule) -> tuple[int, ...]:
     return (schedule["tokens"], 1) if schedule["tokens"] > 1 else (1,)
 
 
-def _tile(tokens: int, heads: int, head_dim: int) -> Mapping[str, int]:
-    """``pages`` are scored and ``columns`` vectors of values summed together."""
-    rows, vectors = tokens * heads, head_dim // LANES
-    columns = [n for n in range(1, vectors + 1) if vectors % n == 0 and n * rows <= _ACCUMULATORS]
-    pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows <= _ACCUMULATORS)
+def _tile(tokens: int, heads: int, keys: Pages) -> Mapping[str, int]:
+    """``pages`` are scored and ``columns`` vectors of values summed together.
+
+    Quantised pages take a second sum for each score, and values by blocks of two vectors.
+    """
+    rows, vectors = tokens * heads, keys.head_dim // LANES
+    block, sums = (2, 2) if keys.scales else (1, 1)
+    fitting = range(block, _ACCUMULATORS // rows + 1, block)
+    columns = [n for n in fitting if vectors % n == 0]
+    pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows * sums <= _ACCUMULATORS)
     return {"tokens": tokens, "rows": rows, "pages": pages, "columns": max(columns)}
 
 

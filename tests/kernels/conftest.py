@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.machine import machine_features
 from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
-from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory
+from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory, scales_of
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
@@ -27,15 +27,16 @@ from inferflux.codegen.targets.cpu import compile_steps, object_code, target_wor
 from inferflux.codegen.weights import pack_weights, plan_weights
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
+from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows, quantise
-from inferflux.ir.types import F32
+from inferflux.ir.types import F32, I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.storage import LANES, BfloatRows, FloatRows, Int8Rows, Operand, Pages
 from inferflux.kernels.storage import Array as ArrayOperand
-from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
@@ -259,6 +260,9 @@ class SmallStep:
     ) -> Array:
         if name == "weights":
             return self._weights
+        for value in self.graph.inputs:
+            if scales_of(value) == name:
+                return inputs[value.hint].scales
         if name == "sync":
             return np.zeros(counters(self.step.num_phases), np.int32)
         if name in ("spans", "merges"):
@@ -289,7 +293,7 @@ class SmallStep:
 
     def _result(
         self, value: Value, buffers: Mapping[str, Array], dims: Mapping[str, int]
-    ) -> Array | Int8Result:
+    ) -> Array | Int8Result | QuantisedPages:
         shape = tuple(dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
         match self.memory.operands[value]:
             case FloatRows() as at:
@@ -308,8 +312,12 @@ class SmallStep:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]
                 halves = pairs.view(np.uint16).astype(np.uint32).reshape(shape)
                 return (halves << 16).view(np.float32)
-            case Pages() as at:
+            case Pages(scales="") as at:
                 return buffers[at.buffer].reshape(shape).copy()
+            case Pages() as at:
+                blocks = (*shape[:3], at.head_dim // I8PAGE.block, LANES)
+                scales = buffers[at.scales].reshape(blocks).copy()
+                return QuantisedPages(buffers[at.buffer].reshape(shape).copy(), scales)
             case other:
                 raise AssertionError(f"{value} lies in {other}")
 
@@ -386,7 +394,7 @@ def _argument(value: Value, given: Array) -> Array:
         case (_,):
             return np.concatenate([given, np.zeros(SPARE_ROWS, given.dtype)])
         case _:
-            return given
+            return given.values if isinstance(given, QuantisedPages) else given
 
 
 def _at(buffer: Array, start: int, shape: tuple[int, ...]) -> Array:

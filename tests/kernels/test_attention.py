@@ -9,7 +9,8 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F16, F32, I32, tensor
+from inferflux.ir.kv_pages import QuantisedPages
+from inferflux.ir.types import F16, F32, I8PAGE, I32, tensor
 
 PAGE = 16
 
@@ -42,6 +43,8 @@ CASES = [
     Case(head_dim=64, group=4, window=17, layers=3),
     Case(head_dim=32, kv_heads=5, group=4, layers=2, op=ops.attention_quantise),
     Case(head_dim=96, kv_heads=2, pages=F32, window=100),
+    Case(head_dim=64, kv_heads=3, group=3, pages=I8PAGE, layers=2),
+    Case(head_dim=128, group=7, pages=I8PAGE, window=33),
 ]
 
 
@@ -76,15 +79,23 @@ def step_of(case, sequences, seed=0):
     positions = np.concatenate([np.arange(old, old + new) for old, new in sequences])
     shape = (num_pages, case.layers, case.kv_heads, case.head_dim, PAGE)
     width = case.kv_heads * case.group * case.head_dim
-    dtype = np.float16 if case.pages == F16 else np.float32
+    values_shape = (*shape[:3], PAGE, case.head_dim)
     return {
         "q": random.normal(0, 1, (len(positions), width)).astype(np.float32),
-        "k.0": random.normal(0, 1, shape).astype(dtype),
-        "v.0": random.normal(0, 1, shape).reshape(*shape[:3], PAGE, -1).astype(dtype),
+        "k.0": pages_of(case, shape, random),
+        "v.0": pages_of(case, values_shape, random),
         "positions": positions.astype(np.int32),
         "sequences": np.repeat(range(len(sequences)), [n for _, n in sequences]).astype(np.int32),
         "pages.0": table.astype(np.int32),
     }
+
+
+def pages_of(case, shape, random):
+    if case.pages == I8PAGE:
+        blocks = (*shape[:3], case.head_dim // 32, PAGE)
+        values = random.integers(-127, 128, shape).astype(np.int8)
+        return QuantisedPages(values, random.uniform(0.004, 0.02, blocks).astype(np.float16))
+    return random.normal(0, 1, shape).astype({F16: np.float16, F32: np.float32}[case.pages])
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -135,7 +146,7 @@ LONG = [(600, 1), (250, 20), (1023, 2), (0, 3)]  # over several spans of 256 key
 
 
 @pytest.mark.parametrize(
-    "case", [CASES[2], CASES[3], Case(head_dim=64, window=400, group=2)], ids=str
+    "case", [CASES[2], CASES[3], CASES[8], Case(head_dim=64, window=400, group=2)], ids=str
 )
 def test_contexts_of_many_spans(compile_graph, assert_close, case):
     step = compile_graph(graph_of(case))
@@ -153,9 +164,9 @@ def test_who_walks_through_the_spans_changes_nothing(compile_graph, window):
     np.testing.assert_array_equal(step(given)[0], shared)
 
 
-@pytest.mark.parametrize("window", [None, 70])
-def test_a_prompt_attends_alike_however_it_is_chunked(compile_graph, window):
-    case = Case(head_dim=64, kv_heads=2, group=3, window=window)
+@pytest.mark.parametrize(("window", "pages"), [(None, F16), (70, F16), (None, I8PAGE)], ids=str)
+def test_a_prompt_attends_alike_however_it_is_chunked(compile_graph, window, pages):
+    case = Case(head_dim=64, kv_heads=2, group=3, window=window, pages=pages)
     step = compile_graph(graph_of(case))
     given = step_of(case, [(245, 32)])
     whole = step(given)[0]

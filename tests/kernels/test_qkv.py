@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import BF16, F16, F32, I32, Q4_0, Q4_1, Q8_0, tensor
+from inferflux.ir.kv_pages import QuantisedPages, read_rows
+from inferflux.ir.types import BF16, F16, F32, I8PAGE, I32, Q4_0, Q4_1, Q8_0, tensor
 
 PAGE, NUM_PAGES, CONTEXT = 16, 5, 40
 ROWS = (1, 3, 8, 9, 17)
@@ -136,3 +137,39 @@ def test_only_the_slots_of_these_tokens_are_written(compile_graph):
         changed = np.argwhere(given[before] != after)[:, axes]
         places = {(int(p), 2, int(o)) for p, o in zip(page, offset, strict=True)}
         assert {tuple(int(i) for i in place) for place in changed} == places
+
+
+@pytest.mark.parametrize("head_dim", [32, 64])
+def test_int8_pages_hold_what_float_pages_would_to_half_a_unit(compile_graph, head_dim):
+    exact = Case((F32,) * 3, head_dim=head_dim, heads=2, kv_heads=2, layers=2, pages=F32)
+    case = replace(exact, pages=I8PAGE)
+    given = step_of(exact, 9)
+    blocks = (*given["k.0"].shape[:3], head_dim // 32, PAGE)
+    empty = {
+        name: QuantisedPages(np.zeros(given[name].shape, np.int8), np.ones(blocks, np.float16))
+        for name in ("k.0", "v.0")
+    }
+    _, *floats = compile_graph(graph_of(exact))(given)
+    step = compile_graph(graph_of(case))
+    _, *quantised = step(given | empty)
+    page, offset = divmod(given["slots.0"], PAGE)
+    of_keys, of_values = np.s_[page, 1, :, :, offset], np.s_[page, 1, :, offset, :]
+    for place, wide, narrow, meant in zip(
+        (of_keys, of_values), floats, quantised, step.meaning(given | empty)[1:], strict=True
+    ):
+        scales = np.repeat(narrow.scales[of_keys].astype(np.float32), 32, axis=-1)
+        difference = np.abs(read_rows(narrow, place, of_keys) - wide[place])
+        assert (difference <= 0.502 * scales).all()
+        assert np.abs(narrow.values[place]).max() == 127
+        np.testing.assert_allclose(narrow.scales, meant.scales, rtol=2**-10)
+        assert (
+            np.abs(
+                in_order(narrow.values[place], place is of_keys, case)
+                - meant.values[place].astype(int)
+            ).max()
+            <= 1
+        )
+
+
+def in_order(values, are_keys, case):
+    return in_file_order(values, case).astype(int) if are_keys else values.astype(int)

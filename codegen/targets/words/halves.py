@@ -41,6 +41,8 @@ class ComputedHalves(Words):
         vector = buffer[self._t.ramp(at, 1, LANES)]
         if buffer.dtype == "float32":
             return vector
+        if buffer.dtype == "int8":
+            return self._t.cast(vector, f"float32x{LANES}")
         bits = self._t.reinterpret(vector, dtype="uint16x16")
         return self._widened(self._t.cast(bits, "int32x16"))
 

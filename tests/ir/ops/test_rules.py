@@ -74,7 +74,7 @@ REFUSED = [
     (ops.append_keys, (KEYS, X, TOKENS), PLACE, "hold (heads, head_dim) (2, 16), not (4, 16)"),
     (ops.append_keys, (KEYS, KV, TOKENS), {**PLACE, "layer": 3}, "layer 3 is not in pages"),
     (ops.append_values, (X, KV, TOKENS), PLACE, "pages are f32[T, 64], must have five dimensions"),
-    (ops.append_values, (v(I32, "N", 3, 2, 16, 16), KV, TOKENS), PLACE, "must be f16 or f32"),
+    (ops.append_values, (v(I32, "N", 3, 2, 16, 16), KV, TOKENS), PLACE, "must be f16, f32, i8page"),
     (ops.attention, (X, KEYS, VALUES, TOKENS, TOKENS, TOKENS), ATTEND, "must be i32[B, M]"),
     (
         ops.attention,

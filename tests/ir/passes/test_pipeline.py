@@ -8,7 +8,7 @@ from inferflux.errors import InvalidArgument
 from inferflux.ir.graph import Graph
 from inferflux.ir.parse import parse
 from inferflux.ir.passes import PIPELINE, Phase, run
-from inferflux.ir.types import F16, F32, Q4_1, Q8_0
+from inferflux.ir.types import F16, F32, I8PAGE, Q4_1, Q8_0
 from inferflux.ir.verify import VerifyError
 
 
@@ -58,6 +58,19 @@ def test_float32_numerics_widen_the_pages_and_quantise_nothing(model):
     assert {"k.0", "v.0"} <= pages.keys()
     assert "i8x32" not in str(graph)
     assert F16 in {value.type.dtype for value in run(model.graph).inputs}
+
+
+def test_int8_pages_are_the_graph_over_other_pages(model):
+    graph = run(model.graph, kv_dtype="int8", verify=True)
+    pages = [value for value in graph.inputs if len(value.type.shape) == 5]
+    assert {value.type.dtype for value in pages} == {I8PAGE}
+    retyped = str(graph).replace("i8page[", "f16[").split()  # lines break elsewhere
+    assert retyped == str(run(model.graph)).split()
+
+
+def test_float32_numerics_and_int8_pages_exclude_each_other(model):
+    with pytest.raises(InvalidArgument, match="leave kv_dtype 'int8' out"):
+        run(model.graph, numerics="float32", kv_dtype="int8")
 
 
 def test_unknown_numerics_are_refused_with_the_known_ones(model):
