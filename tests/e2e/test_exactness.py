@@ -16,6 +16,7 @@ import pytest
 
 from inferflux import engine
 from inferflux.cli.build import best_target
+from inferflux.codegen.targets import TARGETS as KNOWN
 from inferflux.engine.config import EngineConfig
 
 ORACLE = Path(__file__).parents[1] / "oracle"
@@ -25,6 +26,7 @@ TARGETS = sorted({best_target(), "cpu:portable"})
 MAX_FLOAT32_KL = 1e-5
 MAX_DEFAULT_KL = 0.0032  # int8 activations per 32, 4 bit weights: what llama.cpp has, and no more
 MIN_DEFAULT_TOP1 = 0.957
+MAX_BF16_KL, MIN_BF16_TOP1 = 0.0014, 0.970  # where prompts are multiplied in bf16
 
 CompiledDefault = Callable[..., Path]
 
@@ -66,8 +68,9 @@ def test_default_numerics_lose_no_more_than_they_may(
 ) -> None:
     artifact = compiled_default(target=target)
     found = divergence.kl_from_sketch(REFERENCE, score(artifact, REFERENCE.tokens, chunk))
-    assert found.mean <= MAX_DEFAULT_KL, found
-    assert found.top1 >= MIN_DEFAULT_TOP1, found
+    is_bf16 = chunk == PREFILLED and KNOWN[target].panels is not None
+    assert found.mean <= (MAX_BF16_KL if is_bf16 else MAX_DEFAULT_KL), found
+    assert found.top1 >= (MIN_BF16_TOP1 if is_bf16 else MIN_DEFAULT_TOP1), found
 
 
 def test_scores_are_log_probabilities(compiled_default: CompiledDefault) -> None:
