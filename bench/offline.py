@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from inferflux.bench.measures import Measure, Workload
+from inferflux.bench.neighbours import DisturbedSide
 from inferflux.bench.peers.llama import llama_side
 from inferflux.bench.rounds import OfflineFigure, measure_all
 from inferflux.bench.side import WorkerSide
@@ -23,6 +24,7 @@ from inferflux.errors import InvalidArgument
 OURS = "inferflux"
 _CHUNK_TOKENS = 512  # the longest prompt of the protocol in one step, as the yardsticks batch it
 
+StartedSide = WorkerSide | DisturbedSide
 OnProgress = Callable[[str, float], None]
 
 
@@ -74,6 +76,7 @@ class Rivals:
     """What else is measured beside the subject."""
 
     artifacts: tuple[Path, ...] = ()
+    neighbours: int = 0  # ours once more, beside so many busy loops
     model_file: Path | None = None  # for llama.cpp
     llama_python: str | None = None  # the Python that has its binding; None: not measured
     llama_server: Path | None = None  # its server, for start-up
@@ -123,10 +126,10 @@ def _refusal(measure: Measure, subject: Subject, kv_bytes: int) -> str | None:
 @contextmanager
 def _sides(
     subject: Subject, rivals: Rivals, measures: Sequence[Measure]
-) -> Iterator[list[WorkerSide]]:
+) -> Iterator[list[StartedSide]]:
     """Start every side; each ends with the block.  Ours is the first."""
     with ExitStack() as stack:
-        sides = []
+        sides: list[StartedSide] = []
         for side in _starting(subject, rivals, measures):
             stack.callback(side.close)
             sides.append(side)
@@ -135,8 +138,11 @@ def _sides(
 
 def _starting(
     subject: Subject, rivals: Rivals, measures: Sequence[Measure]
-) -> Iterator[WorkerSide]:
+) -> Iterator[StartedSide]:
     yield our_side(OURS, subject.engine(measures))
+    if rivals.neighbours:
+        busy = our_side(f"{OURS}, {rivals.neighbours} busy", subject.engine(measures))
+        yield DisturbedSide(busy, rivals.neighbours)
     for path in rivals.artifacts:
         if path.stem == OURS:
             raise InvalidArgument(f"{path}: give it another name, {OURS} is that of our own side")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ def bench(
     against: given.Against = None,
     peer_python: given.PeerPython = given.THIS_PYTHON,
     llama_server: given.LlamaServer = None,
+    neighbours: given.Neighbours = 0,
     serving: given.Serving = False,
     startup: given.Startup = False,
     url: given.Url = None,
@@ -62,7 +64,9 @@ def bench(
     from inferflux.cli.progress import build_progress
     from inferflux.cli.roofline import measure_roofline
 
-    rivals = _rivals(model, against or (), peer_python, llama_server)
+    rivals = replace(
+        _rivals(model, against or (), peer_python, llama_server), neighbours=neighbours
+    )
     file = _model_file(model, "the roofline") if roofline else None
     at_depths = tuple(Streams(count, own_depth) for count, own_depth in streams)
     plan = Plan(

@@ -216,6 +216,15 @@ Roofline = Annotated[
         rich_help_panel=_OFFLINE,
     ),
 ]
+Neighbours = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Measure ours once more, beside N busy loops.",
+        rich_help_panel=_RIVALS,
+    ),
+]
 LlamaServer = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Start llama.cpp's server too.", rich_help_panel=_RIVALS),
