@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from inferflux.bench.machine import this_machine
 from inferflux.cli.step_timer import StepTimer
+from inferflux.codegen.artifact import machine_features
 from inferflux.codegen.artifact.compiled import CompiledModel, CpuStep
 from inferflux.codegen.autotune.device import Array, Launch
 from inferflux.codegen.autotune.table import DeviceFacts
 from inferflux.engine.runtime.single import single_step
+from inferflux.engine.runtime.tiles import request_tiles
 
 
 class ThisMachine:
@@ -20,6 +22,8 @@ class ThisMachine:
     def __init__(self, num_workers: int) -> None:
         self.facts = DeviceFacts(this_machine().cpu, num_workers)
         self.machine = platform.machine()
+        if "amx_tile" in machine_features():
+            request_tiles()  # before there are threads
 
     def load(
         self, code: bytes, step: CpuStep, buffers: Mapping[str, Array], scalars: Sequence[int]

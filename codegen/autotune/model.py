@@ -48,8 +48,7 @@ def tune_model(
         return DeviceTrials(task, target, device, read_bytes)
 
     tuner = Tuner(device, prepare, keep, report, budget)
-    phases = tasks([(graphs[each.arithmetic], each.shape) for each in variants], target.name)
-    tuned = tuner.run(phases, table)
+    tuned = tuner.run(tasks(graphs, variants, target.name), table)
     key = variants_key(graph, variants, target.name)
     if len(variants) == 1 or tuned.table.fresh(key):
         return tuned

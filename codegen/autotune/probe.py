@@ -77,7 +77,7 @@ class Probe:
 
     def text(self, schedule: Schedule) -> StepText:
         """The step that runs the phase so cut."""
-        writer = StepWriter(self.graph, self.target, self.memory)
+        writer = StepWriter(self.graph, self.target, self.memory, self.task.arithmetic)
         repeated = Node(
             ops.repeat, (), {"kinds": (0,) * self.copies, LAYER: (*range(self.copies),)}
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from inferflux.codegen.autotune.record import Place, TuningKey, tuning_key
+from inferflux.codegen.autotune.variants import Variant
 from inferflux.codegen.select import Phase, select
 from inferflux.ir.graph import Attr, Graph, Node, Value
 from inferflux.ir.ops.repeat import layer_kinds, parts, stacked_attributes
@@ -30,6 +31,7 @@ class Task:
     """One phase to tune."""
 
     phase: Phase
+    arithmetic: str  # of its step's products
     scope: Scope
     key: TuningKey
 
@@ -55,13 +57,18 @@ class Task:
         return f"{self.phase.node.op}{shapes and ' '}{shapes} ({self.key.shape})"
 
 
-def tasks(variants: Sequence[tuple[Graph, StepShape]], target: str) -> tuple[Task, ...]:
-    """Every phase with a choice, of the variants of a model's step; equal phases are one task."""
+def tasks(
+    graphs: Mapping[str, Graph], variants: Sequence[Variant], target: str
+) -> tuple[Task, ...]:
+    """Every phase with a choice, of the variants of a model's step; equal phases are one task.
+
+    ``graphs``: of the model, by arithmetic.
+    """
     found: dict[Place, Task] = {}
-    for graph, shape in variants:
-        for phase, scope in _phases(graph, target, shape):
+    for variant in variants:
+        for phase, scope in _phases(graphs[variant.arithmetic], target, variant.shape):
             key = tuning_key(phase.kernel, phase.node, phase.shape, target)
-            task = Task(phase, scope, key)
+            task = Task(phase, variant.arithmetic, scope, key)
             if len(task.space) > 1:
                 found.setdefault(key.place, task)
     return tuple(found.values())

@@ -42,8 +42,7 @@ def measure_phases(
     That much is what a step reads, so that caches hold what they hold in a model.  ``graphs`` are
     those of the model by arithmetic.
     """
-    variants = [(graphs[each.arithmetic], each.shape) for each in variants_of(target, graphs)]
-    for task in tasks(variants, target.name):
+    for task in tasks(graphs, variants_of(target, graphs), target.name):
         if bytes_read(task):
             yield _measure(task, target, device, choose, read_bytes)
 

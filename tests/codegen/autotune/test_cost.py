@@ -7,6 +7,7 @@ import pytest
 from inferflux.codegen.autotune.cost import BANDWIDTH, CLAIM, num_pieces, ordered, seconds
 from inferflux.codegen.autotune.expression import evaluate
 from inferflux.codegen.autotune.task import tasks
+from inferflux.codegen.autotune.variants import Variant
 from inferflux.kernels.kernel import StepShape
 
 
@@ -31,7 +32,7 @@ def test_nothing_else_is(text):
 
 @pytest.fixture(scope="module")
 def task(fused):
-    found = tasks([(fused, StepShape(1, 1))], "cpu:portable")
+    found = tasks({"i8x32": fused}, [Variant("i8x32", StepShape(1, 1))], "cpu:portable")
     return next(task for task in found if task.key.op == "gate_up_quantise")
 
 

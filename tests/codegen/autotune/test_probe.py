@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from inferflux.cli.device import ThisMachine
+from inferflux.codegen.artifact import machine_features
 from inferflux.codegen.autotune.probe import Probe
 from inferflux.codegen.autotune.task import Task, tasks
 from inferflux.codegen.autotune.trial import DeviceTrials
 from inferflux.codegen.autotune.validate import WrongResult
+from inferflux.codegen.autotune.variants import Variant, variants_of
+from inferflux.codegen.build import lower
 from inferflux.codegen.select import StepShape
 from inferflux.codegen.targets import TARGETS
 from inferflux.ir import frontend, passes
+from inferflux.kernels.linear.tiles import TILE_ROWS
 
 TARGET = TARGETS["cpu:portable"]
 OPS = ("qkv_rope_append", "attention_quantise", "gate_up_quantise", "linear_residual", "linear")
@@ -24,7 +28,10 @@ OPS = ("qkv_rope_append", "attention_quantise", "gate_up_quantise", "linear_resi
 @pytest.fixture(scope="module")
 def found(fused) -> Mapping[str, Task]:
     """The tasks of blocks of four rows, by op."""
-    return {task.key.op: task for task in tasks([(fused, StepShape(4, 16))], TARGET.name)}
+    return {
+        task.key.op: task
+        for task in tasks({"i8x32": fused}, [Variant("i8x32", StepShape(4, 16))], TARGET.name)
+    }
 
 
 def test_a_phase_alone_has_the_operands_it_has_in_its_model(found):
@@ -62,7 +69,8 @@ def test_what_a_phase_computes_alone_is_what_its_op_means(found, op):
 def test_biases_and_every_type_of_weight_are_made_up_too(tiny_gguf, dtype):
     source = frontend.open(tiny_gguf(architecture="qwen2", layer_types=(dtype, dtype)))
     graph = passes.run(frontend.build(source))
-    given = tasks([(graph, StepShape(4, 16))], TARGET.name)
+    variants = [Variant("i8x32", StepShape(4, 16))]
+    given = tasks({"i8x32": graph}, variants, TARGET.name)
     (task,) = (task for task in given if task.key.op == "qkv_rope_append")
     DeviceTrials(task, TARGET, ThisMachine(1), read_bytes=1).check(task.space[-1])
 
@@ -75,3 +83,26 @@ def test_a_schedule_that_leaves_a_piece_out_is_found(found, op):
     trials = DeviceTrials(broken, TARGET, ThisMachine(1), read_bytes=1)
     with pytest.raises(WrongResult, match=op):
         trials.check(broken.space[0])
+
+
+@pytest.mark.parametrize("op", ["gate_up_quantise", "linear_residual"])
+def test_products_of_bf16_are_held_to_numpy_too(small_model, op):
+    target = TARGETS["cpu:avx512-bf16"]
+    if not machine_features().issuperset(target.features):
+        pytest.skip("this machine has no bf16 dots")
+    graphs = lower(frontend.open(small_model), "default", [target])
+    assert target.panels is not None
+    shape = replace(target.panels, max_tokens=40)
+    found = tasks(graphs, [Variant("bf16", shape)], target.name)
+    task = next(task for task in found if task.key.op == op)
+    DeviceTrials(task, target, ThisMachine(1), read_bytes=1).check(task.space[-1])
+
+
+def test_a_phase_of_tiles_is_written_with_their_shapes(small_model):
+    target = TARGETS["cpu:avx512-amx"]
+    graphs = lower(frontend.open(small_model), "default", [target])
+    found = tasks(graphs, variants_of(target, graphs), target.name)
+    for task in found:
+        text = Probe(task, target, copies=2).text(task.space[0]).text
+        has_tiles = task.phase.shape.row_block >= TILE_ROWS
+        assert ("tiles_configured" in text) == has_tiles, str(task)

@@ -13,6 +13,7 @@ from inferflux.codegen.autotune.table import DeviceFacts, Table
 from inferflux.codegen.autotune.task import tasks
 from inferflux.codegen.autotune.tune import NUM_CANDIDATES, Tuner
 from inferflux.codegen.autotune.validate import WrongResult
+from inferflux.codegen.autotune.variants import Variant
 from inferflux.kernels.kernel import StepShape
 
 TARGET = "cpu:portable"
@@ -93,7 +94,8 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def found(fused):
-    return tasks([(fused, StepShape(1, 1)), (fused, StepShape(4, 32))], TARGET)
+    shapes = (StepShape(1, 1), StepShape(4, 32))
+    return tasks({"i8x32": fused}, [Variant("i8x32", shape) for shape in shapes], TARGET)
 
 
 @pytest.fixture
