@@ -50,6 +50,8 @@ def cut_attention(starts: Array, positions: Array, cut: AttentionCut) -> Spans:
     """Cut a step's attention.  (B + 1,) first tokens of sequences, (T,) positions"""
     tokens, counts = _blocks(starts, cut.block_tokens)
     contexts = positions[tokens + counts - 1] + 1
+    if contexts.max() <= cut.span_keys:
+        return _single_spans(tokens, counts, contexts)
     num_spans = -(-contexts // cut.span_keys)
     work = counts * contexts
     num_items = _num_items(work, num_spans)
@@ -69,9 +71,20 @@ def cut_attention(starts: Array, positions: Array, cut: AttentionCut) -> Spans:
     return Spans(items[order], _merges(tokens, counts, num_items, num_spans, ends - partials))
 
 
+def _single_spans(tokens: Array, counts: Array, contexts: Array) -> Spans:
+    """Short contexts, most steps of most servers: nothing to share out, so few calls."""
+    items = np.zeros((len(tokens), ITEM), np.int32)
+    items[:, 0], items[:, 1] = tokens, counts
+    items[:, 3] = items[:, 6] = 1
+    order = np.argsort(-(counts * contexts), kind="stable")
+    return Spans(items[order], np.zeros((0, MERGE), np.int32))
+
+
 def _blocks(starts: Array, most: int) -> tuple[Array, Array]:
     """Blocks of at most so many tokens, none of two sequences: first tokens and lengths."""
     lengths = np.diff(starts)
+    if lengths.max() == 1:  # every sequence decodes
+        return starts[:-1], lengths
     num_blocks = -(-lengths // most)
     ends = np.cumsum(num_blocks)
     place = np.arange(ends[-1]) - np.repeat(ends - num_blocks, num_blocks)
