@@ -31,7 +31,7 @@ class CpuTarget:
     features: tuple[str, ...]  # what /proc/cpuinfo must list
     row_blocks: tuple[int, ...]  # rows computed together, one step function for each
     panels: StepShape | None = None  # of the step whose products are of bf16, where it has those
-    dots: str = "float"  # what multiplies packed integers, a word of targets/words/dots.py
+    dots: str = "float"  # what multiplies packed integers: a name of words.DOTS
     tiles: str = ""  # what multiplies matrices, a word of targets/words/tiles.py
     native_half: bool = False  # it converts vectors of f16
 
