@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import platform
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inferflux.codegen.artifact.compiled import AttentionCut
-from inferflux.codegen.artifact.machine import machine_features
 from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
 from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory, scales_of
 from inferflux.codegen.select import select
@@ -30,8 +28,7 @@ from inferflux.ir.interpret import interpret
 from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
-from inferflux.ir.quantised import BfloatRows as BfloatValues
-from inferflux.ir.quantised import QuantisedRows, quantise
+from inferflux.ir.quantised import quantise
 from inferflux.ir.types import F32, I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
@@ -43,9 +40,6 @@ RunPiece = Callable[..., None]
 
 MAX_TOKENS = 32
 SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
-# What a kernel may differ from NumPy by, of the largest value: the order of sums, fused multiply-
-# adds, and for a page the rounding of its elements.
-TOLERANCE = {"f32": 4e-6, "f16": 2**-11, "i8x32": 1 / 127}
 
 
 class Machine(Protocol):
@@ -58,28 +52,12 @@ class Machine(Protocol):
         """The function of an object; its arguments are NumPy arrays, changed in place, and ints."""
 
 
-class Here:
-    name = platform.machine()
-    features = machine_features()
-
-    def load(self, code: bytes, symbol: str) -> Callable[..., None]:
-        import tvm_ffi
-        import tvm_ffi_orcjit
-
-        function = tvm_ffi_orcjit.default_session().load_module(code)[symbol]
-
-        def call(*given: Array | int) -> None:
-            function(*(tvm_ffi.from_dlpack(x) if isinstance(x, np.ndarray) else x for x in given))
-
-        return call
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every target that the machine can run, as ``cpu_target`` or ``bf16_target``.
 
     Those with bf16 share their other kernels with the former.
     """
-    machine = _emulated() if metafunc.config.getoption("--neon") else Here
+    machine = _emulated() if metafunc.config.getoption("--neon") else _here()
     known = (*TARGETS.values(), _beside("emulated_tiles.py").emulated_amx())
     runs = [each for each in known if machine.features >= {*each.features}]
     runs = [each for each in runs if machine.name in each.machines]
@@ -94,7 +72,12 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.config.getoption("--neon"):
         emulated: Machine = _emulated()(tmp_path_factory.mktemp("neon"))
         return emulated
-    return Here()
+    here: Machine = _here()()
+    return here
+
+
+def _here() -> Any:
+    return _beside("here.py").Here
 
 
 def _emulated() -> Any:
@@ -183,7 +166,8 @@ def compile_bf16(bf16_target: CpuTarget, machine: Machine) -> Callable[..., Smal
 
 @pytest.fixture
 def assert_close() -> Callable[[Any, Any], None]:
-    return _assert_close
+    compare: Callable[[Any, Any], None] = _beside("closeness.py").assert_close
+    return compare
 
 
 @dataclass(frozen=True)
@@ -399,39 +383,6 @@ def _argument(value: Value, given: Array) -> Array:
 
 def _at(buffer: Array, start: int, shape: tuple[int, ...]) -> Array:
     return buffer[start : start + int(np.prod(shape))].reshape(shape).copy()
-
-
-def _assert_close(got: Any, expected: Any) -> None:
-    """What a step gave is what NumPy says, to the tolerance of its type."""
-    if isinstance(expected, QuantisedRows):
-        _assert_quantised(got, expected)
-        return
-    if isinstance(expected, BfloatValues):
-        _assert_bf16(got, expected.values)
-        return
-    tolerance = TOLERANCE["f16" if expected.dtype == np.float16 else "f32"]
-    largest = float(np.abs(expected.astype(np.float64)).max(initial=0))
-    np.testing.assert_allclose(
-        got.astype(np.float64), expected.astype(np.float64), rtol=0, atol=tolerance * largest
-    )
-
-
-def _assert_bf16(got: Array, expected: Array) -> None:
-    """To one unit in the last place of bf16, and that only where the float was nearly halfway."""
-    difference = np.abs(got - expected)
-    assert np.all(difference <= np.abs(expected) * 2**-7)
-    assert np.count_nonzero(difference) <= 0.01 * difference.size
-
-
-def _assert_quantised(got: Int8Result, expected: QuantisedRows) -> None:
-    """Scales to float32's tolerance, values to one unit; the sums are those of the values."""
-    _assert_close(got.scales, expected.scales)
-    difference = np.abs(got.values.astype(int) - expected.values)
-    assert difference.max(initial=0) <= TOLERANCE["i8x32"] * 127
-    assert np.count_nonzero(difference) <= 0.01 * difference.size  # those that were nearly halves
-    sums = got.values.reshape(*got.scales.shape, 32).sum(axis=-1, dtype=np.int32)
-    np.testing.assert_array_equal(got.corrections, -128 * sums)
-    np.testing.assert_allclose(got.scaled_sums, got.scales * sums, rtol=1e-6)
 
 
 def _aligned(array: Array) -> Array:
