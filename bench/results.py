@@ -34,6 +34,7 @@ class MeasuredModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     artifact_digest: str
     target: str
     numerics: str
+    kv_dtype: str  # what keys are kept in, as NumPy names it
 
 
 class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +83,7 @@ def collect(subject: Subject, workload: Workload, offline: OfflineRun, command: 
             artifact_digest=subject.artifact.digest,
             target=subject.target.name,
             numerics=subject.target.numerics,
+            kv_dtype=subject.target.kv_groups[0].streams[0].dtype,
         ),
         protocol=Protocol(
             threads=subject.threads,

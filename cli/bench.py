@@ -96,7 +96,7 @@ def bench(
     with build_progress() as report:
         results = run(subject, plan, _command(), report.stage)
         if file is not None:
-            found = measure_roofline(file, subject, report)
+            found = measure_roofline(file, subject, kv_dtype, report)
             results = structs.replace(results, roofline=found)
     bench_print.write(results, json)
 

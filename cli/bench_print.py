@@ -138,5 +138,6 @@ def _circumstances(results: Results) -> str:
     model, protocol = results.model, results.protocol
     return (
         f"{model.name} on {results.machine}; {model.target}, numerics {model.numerics},"
-        f" {protocol.threads} threads, {protocol.steps} steps, medians of {protocol.rounds}"
+        f" {model.kv_dtype} KV, {protocol.threads} threads, {protocol.steps} steps,"
+        f" medians of {protocol.rounds}"
     )

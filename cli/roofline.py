@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from inferflux.bench.roofline import RooflineResults
 
 
-def measure_roofline(model: Path, subject: Subject, report: Report) -> RooflineResults:
+def measure_roofline(
+    model: Path, subject: Subject, kv_dtype: str, report: Report
+) -> RooflineResults:
     """Measure the phases of a model file, compiled as the subject was, each by itself."""
     from inferflux.bench.roofline import PhaseFigure, RoofFigures, RooflineResults
     from inferflux.cli.device import ThisMachine
@@ -27,7 +29,8 @@ def measure_roofline(model: Path, subject: Subject, report: Report) -> RooflineR
     from inferflux.ir import frontend
 
     target, device = TARGETS[subject.target.name], ThisMachine(subject.threads)
-    graphs = lower(frontend.open(model), subject.target.numerics, [target])
+    source, numerics = frontend.open(model), subject.target.numerics
+    graphs = lower(source, numerics, [target], kv_dtype=kv_dtype)
     read_bytes = min(plan_weights(next(iter(graphs.values())), target.name).nbytes, MOST_READ)
     report.stage("roofs", 0.0)
     roofs = measure_roofs(target, device, read_bytes)

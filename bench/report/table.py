@@ -137,7 +137,8 @@ def _provenance(results: Results) -> str:
     )
     return (
         f"Measured by `{results.command}` on {results.date[:10]}, medians of {protocol.rounds}"
-        f" rounds, on {results.machine}; target `{model.target}`, numerics {model.numerics}."
+        f" rounds, on {results.machine}; target `{model.target}`, numerics {model.numerics},"
+        f" {model.kv_dtype} KV."
         f" {versions}."
     )
 
