@@ -22,7 +22,9 @@ PARTIALS = 1024  # results of one token and one span that a step may leave to be
 ITEM = 8  # int32 of an item in ``spans``: see codegen/artifact/spans.py
 MERGE = 4  # and of one in ``merges``
 
-_ACCUMULATORS = 24  # vectors: the rest of 32 registers holds keys, values and a broadcast
+# Vectors that a tile sums into. Beside 24, the rest of 32 registers holds keys, values and a
+# broadcast; where a vector takes two registers of 16, or four of 32, 6 do not spill.
+_SUMS = (24, 12, 6)
 _MOST_HEADS = 8  # query heads of a piece
 _MOST_PAGES = 4  # pages scored together
 
@@ -34,14 +36,15 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     """
     heads = _heads(node)
     columns = min(_MOST_PAGES, _head_dim(node) // LANES)
-    most = min(shape.max_tokens, max(1, _ACCUMULATORS // (heads * columns)))
-    for tokens in range(most, 0, -1):
-        yield {"heads": heads, "tokens": tokens}
+    for sums in _SUMS:
+        most = min(shape.max_tokens, max(1, sums // (heads * columns)))
+        for tokens in dict.fromkeys((most, 1)):
+            yield {"heads": heads, "tokens": tokens, "sums": sums}
 
 
 def all_heads(node: Node, shape: StepShape) -> Iterator[Schedule]:
     """Merging is small: a piece takes what a piece of the spans can."""
-    yield {"heads": _heads(node), "tokens": 1}
+    yield {"heads": _heads(node), "tokens": 1, "sums": _SUMS[0]}
 
 
 def span_pieces(node: Node, schedule: Schedule) -> str:
@@ -59,7 +62,7 @@ def scratch(node: Node) -> Scratch:
     """
     record = record_floats(_head_dim(node))
     return Scratch(
-        worker=_ACCUMULATORS * (2 * SPAN + 2 * record),
+        worker=_SUMS[0] * (2 * SPAN + 2 * record),
         shared=PARTIALS * _num_heads(node) * record,
     )
 
@@ -79,7 +82,7 @@ def parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[s
         "span": SPAN,
         "item": ITEM,
         "merge_item": MERGE,
-        "tiles": [_tile(tokens, schedule["heads"], keys) for tokens in _sizes(schedule)],
+        "tiles": [_tile(tokens, schedule, keys) for tokens in _sizes(schedule)],
     }
 
 
@@ -92,16 +95,16 @@ def _sizes(schedule: Schedule) -> tuple[int, ...]:
     return (schedule["tokens"], 1) if schedule["tokens"] > 1 else (1,)
 
 
-def _tile(tokens: int, heads: int, keys: Pages) -> Mapping[str, int]:
+def _tile(tokens: int, schedule: Schedule, keys: Pages) -> Mapping[str, int]:
     """``pages`` are scored and ``columns`` vectors of values summed together.
 
     Quantised pages take a second sum for each score, and values by blocks of two vectors.
     """
-    rows, vectors = tokens * heads, keys.head_dim // LANES
-    block, sums = (2, 2) if keys.scales else (1, 1)
-    fitting = range(block, _ACCUMULATORS // rows + 1, block)
-    columns = [n for n in fitting if vectors % n == 0]
-    pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows * sums <= _ACCUMULATORS)
+    rows, vectors = tokens * schedule["heads"], keys.head_dim // LANES
+    block, each = (2, 2) if keys.scales else (1, 1)
+    fitting = range(block, schedule["sums"] // rows + 1, block)
+    columns = [block, *(n for n in fitting if vectors % n == 0)]
+    pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows * each <= schedule["sums"])
     return {"tokens": tokens, "rows": rows, "pages": pages, "columns": max(columns)}
 
 
