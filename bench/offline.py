@@ -19,6 +19,7 @@ from inferflux.codegen import artifact
 from inferflux.codegen.artifact import Artifact
 from inferflux.codegen.artifact.compiled import PAGE_SIZE, CompiledTarget
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import Determinism
 from inferflux.errors import InvalidArgument
 
 OURS = "inferflux"
@@ -36,12 +37,19 @@ class Subject:
     artifact: Artifact
     target: CompiledTarget
     threads: int
+    determinism: Determinism = Determinism.DEFAULT
 
     @classmethod
-    def of(cls, path: Path, target: str | None, threads: int) -> Subject:
+    def of(
+        cls,
+        path: Path,
+        target: str | None,
+        threads: int,
+        determinism: Determinism = Determinism.DEFAULT,
+    ) -> Subject:
         peeked = artifact.peek(path)
         compiled = artifact.require_target(peeked, target, artifact.machine_features())
-        return cls(path, peeked, compiled, threads)
+        return cls(path, peeked, compiled, threads, determinism)
 
     @property
     def chunk_tokens(self) -> int:
@@ -68,6 +76,7 @@ class Subject:
             max_sequences=streams,
             max_waiting=streams,
             chunk_tokens=self.chunk_tokens,
+            determinism=self.determinism,
         )
 
 

@@ -15,6 +15,7 @@ from inferflux.bench.roofline import RooflineResults
 from inferflux.bench.rounds import OfflineFigure
 from inferflux.bench.serving.run import ServingResults
 from inferflux.bench.startup import StartupFigure
+from inferflux.engine.determinism import Determinism
 from inferflux.errors import InferFluxError
 
 FORMAT: Final = 1
@@ -44,6 +45,7 @@ class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int  # timed in a run of decoding
     rounds: int
     chunk_tokens: int
+    determinism: Determinism = Determinism.DEFAULT  # of our own side
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -90,6 +92,7 @@ def collect(subject: Subject, workload: Workload, offline: OfflineRun, command: 
             steps=workload.steps,
             rounds=workload.rounds,
             chunk_tokens=subject.chunk_tokens,
+            determinism=subject.determinism,
         ),
         offline=offline.figures,
         left_out=offline.left_out,

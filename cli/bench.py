@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inferflux.cli import bench_options as given
-from inferflux.cli.options import KVDtype, Model, Numerics, Threads
+from inferflux.cli.options import Determinism, KVDtype, Model, Numerics, Threads
 
 if TYPE_CHECKING:
     from inferflux.bench.offline import Rivals
@@ -24,6 +24,7 @@ def bench(
     threads: Threads = None,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    determinism: Determinism = "default",
     target: Annotated[
         str | None, typer.Option(help="Build and run for this target, else the best here.")
     ] = None,
@@ -63,6 +64,7 @@ def bench(
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
     from inferflux.cli.roofline import measure_roofline
+    from inferflux.engine.determinism import determinism_named
 
     rivals = replace(
         _rivals(model, against or (), peer_python, llama_server), neighbours=neighbours
@@ -92,7 +94,8 @@ def bench(
             targets=(target,) if target else (), numerics=numerics, kv_dtype=kv_dtype
         )
         artifact = artifact_for(model, options, report)
-    subject = Subject.of(artifact, target, threads or usable_cores())
+    asked = determinism_named(determinism)
+    subject = Subject.of(artifact, target, threads or usable_cores(), asked)
     with build_progress() as report:
         results = run(subject, plan, _command(), report.stage)
         if file is not None:

@@ -34,6 +34,13 @@ KVDtype = Annotated[
     KVDtypeName,
     typer.Option(help="What KV pages hold: `f16`, or `int8` with half the bytes."),
 ]
+DeterminismMode = Literal["default", "batch_invariant"]
+Determinism = Annotated[
+    DeterminismMode,
+    typer.Option(
+        help="`default`, or `batch_invariant`: no bit depends on the batch; slower prompts."
+    ),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, KVDtype, Model, Numerics, Threads
+from inferflux.cli.options import (
+    DEFAULT_KV_BYTES,
+    Determinism,
+    KVBytes,
+    KVDtype,
+    Model,
+    Numerics,
+    Threads,
+)
 from inferflux.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ def run(
     kv_bytes: KVBytes = DEFAULT_KV_BYTES,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    determinism: Determinism = "default",
 ) -> None:
     """Answer a prompt, streaming, with the speed at the end."""
     from inferflux import api
@@ -39,7 +48,11 @@ def run(
         artifact = artifact_for(model, BuildOptions(numerics=numerics, kv_dtype=kv_dtype), report)
     text = sys.stdin.read() if prompt == "-" else prompt
     options = api.GenerateOptions(
-        max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        determinism=determinism,
     )
     if seed is not None:
         options["seed"] = seed

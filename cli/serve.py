@@ -10,7 +10,15 @@ import typer
 
 from inferflux.cli import environment
 from inferflux.cli.model_argument import is_artifact, served_name
-from inferflux.cli.options import DEFAULT_KV_BYTES, KVBytes, KVDtype, Model, Numerics, Threads
+from inferflux.cli.options import (
+    DEFAULT_KV_BYTES,
+    Determinism,
+    KVBytes,
+    KVDtype,
+    Model,
+    Numerics,
+    Threads,
+)
 
 if TYPE_CHECKING:
     from inferflux.server.app import Ready
@@ -48,9 +56,11 @@ def serve(
     ] = 45.0,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    determinism: Determinism = "default",
 ) -> None:
     """Serve a model over gRPC and an OpenAI-compatible HTTP API."""
     from inferflux.engine.config import EngineConfig
+    from inferflux.engine.determinism import determinism_named
     from inferflux.server import app
     from inferflux.server.address import Address
 
@@ -61,6 +71,7 @@ def serve(
         max_sequences=max_sequences,
         max_waiting=queue,
         chunk_tokens=chunk_tokens,
+        determinism=determinism_named(determinism),
         record_dir=environment.record_dir(),
     )
     config = app.ServerConfig(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferflux.engine.determinism import Determinism
 from inferflux.errors import InvalidArgument
 
 
@@ -19,6 +20,7 @@ class EngineConfig:
     max_sequences: int = 32  # that run at once
     max_waiting: int = 128  # requests that may be open beyond those
     chunk_tokens: int = 256  # of one step: decodes first, the rest is for prompts
+    determinism: Determinism = Determinism.DEFAULT  # of every request, which may ask for more
     record_dir: Path | None = None  # where it is kept which artifacts were verified whole
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from inferflux.engine import score as scoring
 from inferflux.engine.admission import Limits, check_scored
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import Determinism, in_force
 from inferflux.engine.draft import Drafter, NoDraft
 from inferflux.engine.errors import EngineFailed
 from inferflux.engine.inputs import step_inputs
@@ -85,6 +86,11 @@ class Engine:
         """Prompt and output together, of the longest request that can be served."""
         return min(self._limits.context_length, self._limits.capacity)
 
+    @property
+    def determinism(self) -> Determinism:
+        """What every request has, whether it asks or not."""
+        return self._config.determinism
+
     def add(self, request: Request) -> None:
         """Queue a request.  Raises QueueFull, ContextLengthExceeded, RequestRejected."""
         if self._is_draining:
@@ -110,7 +116,7 @@ class Engine:
         if plan is None:
             return self._scheduler.take_ended()
         drafts = self._drafter.propose(plan)
-        inputs = step_inputs(plan, drafts, self._lanes)
+        inputs = step_inputs(plan, drafts, self._lanes, self.determinism)
         self._num_steps += 1
         try:
             outputs = self._runner.forward(inputs)  # device: samples and accepts
@@ -118,10 +124,13 @@ class Engine:
             return self._scheduler.fail(plan, error)
         return self._scheduler.commit(plan, outputs)  # host: extend, finish, release pages
 
-    def score(self, ids: Sequence[int], chunk: int) -> Array:
+    def score(
+        self, ids: Sequence[int], chunk: int, determinism: Determinism = Determinism.DEFAULT
+    ) -> Array:
         """Log-probs of the token after each of ``ids``, teacher-forced.  (n,) -> (n, V) f32"""
         check_scored(ids, chunk, self._limits)
-        return scoring.score(self._runner, self._kv, ids, chunk)
+        determinism = in_force(self.determinism, determinism)
+        return scoring.score(self._runner, self._kv, ids, chunk, determinism)
 
     def stats(self) -> EngineStats:
         return EngineStats(
@@ -140,6 +149,7 @@ class Engine:
             context_length=self.model.context_length,
             max_sequences=self._config.max_sequences,
             stats=self.stats(),
+            determinism=self.determinism,
         )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
+from inferflux.engine.determinism import Determinism, in_force
 from inferflux.engine.lanes import LaneTable, rows_of
 from inferflux.engine.pages import pages_for
 from inferflux.engine.plan import Drafts, Plan
 from inferflux.engine.step import Array, SamplingRows, StepInputs
 
 
-def step_inputs(plan: Plan, drafts: Drafts, table: LaneTable) -> StepInputs:
+def step_inputs(
+    plan: Plan, drafts: Drafts, table: LaneTable, determinism: Determinism
+) -> StepInputs:
     """Gather a plan's tokens, slots, page tables and sampling rows from the lane table.
 
     A dozen NumPy calls on arrays of T, R or B, whatever the mix of prefill and decode: this runs
-    between two steps, while the device idles.
+    between two steps, while the device idles.  ``determinism`` is what every step has at least.
     """
     assert not any(drafts), "no runner verifies drafts: StepInputs has no place for them"
     lanes = np.array([sequence.lane for sequence in plan.sequences], np.int32)
@@ -40,6 +43,7 @@ def step_inputs(plan: Plan, drafts: Drafts, table: LaneTable) -> StepInputs:
         page_tables=tuple(rows_of(pages, lanes, max_pages) for pages in table.page_tables),
         logit_rows=logit_rows,
         sampling=_sampling_rows(table, lane_of_token[logit_rows], positions[logit_rows]),
+        determinism=in_force(determinism, plan.determinism),
     )
 
 

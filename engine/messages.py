@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import Determinism
 
 PROTOCOL_VERSION = 1
 MAX_LOGPROBS = 20
@@ -44,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, tag="request", forbid_unknown_fields=
     stop_token_ids: list[int] = []
     prompt_logprobs: int | None = None  # as sampling.logprobs, for every prompt token but the first
     deadline: float | None = None  # seconds since the epoch; past it the request is aborted
+    determinism: Determinism = Determinism.DEFAULT
 
 
 class Abort(msgspec.Struct, frozen=True, tag="abort", forbid_unknown_fields=True):
@@ -110,6 +112,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", forbid_unknown_fields=True
     context_length: int
     max_sequences: int
     stats: EngineStats
+    determinism: Determinism = Determinism.DEFAULT  # of a request that does not ask for more
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure", forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inferflux.engine.determinism import Determinism, in_force
 from inferflux.engine.sequence import Sequence
 
 Drafts = tuple[tuple[int, ...], ...]  # guessed tokens per sequence of a plan, in its order
@@ -16,6 +17,11 @@ class Plan:
     sequences: tuple[Sequence, ...]  # B
     num_tokens: tuple[int, ...]
     num_rows: tuple[int, ...]
+
+    @property
+    def determinism(self) -> Determinism:
+        """The strictest that one of the sequences asks for: a step is computed in one way."""
+        return in_force(*(sequence.request.determinism for sequence in self.sequences))
 
 
 class PlanBuilder:

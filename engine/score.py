@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import RequestRejected
 from inferflux.engine.inputs import slots_of
 from inferflux.engine.pages import PagedKVCache, Pages, pages_for
 from inferflux.engine.step import Array, Runner, SamplingRows, StepInputs
 
 
-def score(runner: Runner, kv: PagedKVCache, ids: Sequence[int], chunk: int) -> Array:
+def score(
+    runner: Runner, kv: PagedKVCache, ids: Sequence[int], chunk: int, determinism: Determinism
+) -> Array:
     """Row i is the distribution of the token after ``ids[: i + 1]``.  (n,) -> (n, V) f32
 
     Teacher-forced, ``chunk`` tokens a step (1: token by token) and at most what a step can hold.
@@ -25,12 +29,13 @@ def score(runner: Runner, kv: PagedKVCache, ids: Sequence[int], chunk: int) -> A
             " score fewer tokens or give the engine more kv_bytes"
         )
     try:
-        return _score(runner, pages, np.asarray(ids, np.int32), min(chunk, runner.max_step_tokens))
+        chunk = min(chunk, runner.max_step_tokens)
+        return _score(runner, pages, np.asarray(ids, np.int32), chunk, determinism)
     finally:
         kv.release(pages)
 
 
-def _score(runner: Runner, pages: Pages, ids: Array, chunk: int) -> Array:
+def _score(runner: Runner, pages: Pages, ids: Array, chunk: int, determinism: Determinism) -> Array:
     logprobs = np.empty((len(ids), runner.vocab_size), np.float32)
     tables = tuple(np.array(held, np.int32) for held in pages)
     for start in range(0, len(ids), chunk):
@@ -40,6 +45,7 @@ def _score(runner: Runner, pages: Pages, ids: Array, chunk: int) -> Array:
         for row in range(start, stop, runner.max_logit_rows):
             rows = np.arange(row, min(row + runner.max_logit_rows, stop), dtype=np.int32)
             inputs = _inputs(tables, ids, start, stop, rows - start, runner.vocab_size)
+            inputs = replace(inputs, determinism=determinism)
             logprobs[rows] = log_softmax(_logits(runner, inputs))
     return logprobs
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from inferflux.codegen.artifact.compiled import KVGroup
+from inferflux.engine.determinism import Determinism
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,6 +41,7 @@ class StepInputs:
     logit_rows: Array  # (R,) i32: indices into tokens
     sampling: SamplingRows
     wants_logits: bool = False
+    determinism: Determinism = Determinism.DEFAULT  # the strictest that a sequence asks for
 
 
 @dataclass(frozen=True, slots=True)

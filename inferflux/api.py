@@ -20,6 +20,7 @@ from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.completion import Completion, CompletionStream
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import determinism_named, in_force
 from inferflux.engine.messages import Request, SamplingParams, TokenOutput
 from inferflux.text import (
     ChatEncoder,
@@ -45,6 +46,7 @@ class GenerateOptions(TypedDict, total=False):
     seed: int
     stop: Sequence[str]  # text that ends the completion and is not part of it
     logprobs: int | None  # alternatives to report per token
+    determinism: str  # default, or batch_invariant: see docs/determinism.md
 
 
 def compile(
@@ -69,6 +71,7 @@ def load(
     threads: int | None = None,
     kv_bytes: int = 256 << 20,
     max_sequences: int = 16,
+    determinism: str = "default",
 ) -> LLM:
     """Load a model name, a model file or an artifact into this process, compiling on first use."""
     options = BuildOptions((target,) if target else (), numerics)
@@ -79,6 +82,7 @@ def load(
         num_workers=threads,
         kv_bytes=kv_bytes,
         max_sequences=max_sequences,
+        determinism=determinism_named(determinism),
         record_dir=environment.record_dir(),
     )
     return LLM(engine.load(config), artifact.peek(path).model.tokenizer)
@@ -115,12 +119,15 @@ class LLM:
         """Answer a chat, giving text as it comes."""
         return self._stream(self._chat.encode(messages), options)
 
-    def score(self, ids: Sequence[int], chunk: int | None = None) -> Scores:
+    def score(
+        self, ids: Sequence[int], chunk: int | None = None, determinism: str = "default"
+    ) -> Scores:
         """Log-probs of every token after each prefix of ``ids``.  -> (len(ids), V)
 
         ``chunk`` tokens are computed at a time; 1 forces them one by one, as decoding does.
         """
-        return self._engine.score(list(ids), chunk or len(ids))
+        asked = determinism_named(determinism)
+        return self._engine.score(list(ids), chunk or len(ids), asked)
 
     def close(self) -> None:
         """End the process that renders chat templates; memory goes with the object."""
@@ -139,15 +146,18 @@ class LLM:
 
     def _stream(self, prompt: list[int], options: GenerateOptions) -> CompletionStream:
         stops = StopStrings(options.get("stop", ()))
+        asked = determinism_named(options.get("determinism", "default"))
+        determinism = in_force(self._engine.determinism, asked)
         request = Request(
             request_id=f"local-{next(self._request_ids)}",
             prompt=prompt,
             max_tokens=options.get("max_tokens", 256),
             sampling=_sampling(options),
             stop_token_ids=list(self.tokenizer.eos_token_ids),
+            determinism=determinism,
         )
-        outputs = self._outputs(request)
-        return CompletionStream(outputs, len(prompt), Detokeniser(self.tokenizer), stops)
+        outputs, detokeniser = self._outputs(request), Detokeniser(self.tokenizer)
+        return CompletionStream(outputs, len(prompt), detokeniser, stops, determinism)
 
     def _outputs(self, request: Request) -> Generator[TokenOutput]:
         """The request's outputs; a step runs when one is wanted, and all streams gain by it."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.messages import FinishReason, TokenLogprobs, TokenOutput
 from inferflux.errors import InferFluxError
 from inferflux.text import Detokeniser, StopStrings
@@ -47,6 +48,7 @@ class Completion:
     tokens: list[int]
     finish_reason: FinishReason
     logprobs: list[TokenLogprobs] | None  # one per token, if asked for
+    determinism: Determinism  # that ran
     timing: Timing
 
 
@@ -62,12 +64,14 @@ class CompletionStream(Iterator[str]):
         num_prompt_tokens: int,
         detokeniser: Detokeniser,
         stops: StopStrings,
+        determinism: Determinism,
     ) -> None:
         self.completion: Completion | None = None
         self._outputs = outputs
         self._num_prompt_tokens = num_prompt_tokens
         self._detokeniser = detokeniser
         self._stops = stops
+        self._determinism = determinism
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprobs] = []
         self._text = ""
@@ -124,4 +128,11 @@ class CompletionStream(Iterator[str]):
 
     def _complete(self, reason: FinishReason) -> Completion:
         timing = Timing(self._num_prompt_tokens, len(self._tokens), self._first, self._last)
-        return Completion(self._text, self._tokens, reason, self._logprobs or None, timing)
+        return Completion(
+            self._text,
+            self._tokens,
+            reason,
+            self._logprobs or None,
+            self._determinism,
+            timing,
+        )

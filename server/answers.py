@@ -106,6 +106,7 @@ def event(generation: Generation, model: str, name: str, choices: Iterable[Json]
         "object": name,
         "created": generation.created,
         "model": model,
+        "determinism": generation.determinism,
         "choices": list(choices),
     }
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from inferflux.engine.determinism import Determinism
 from inferflux.errors import InvalidArgument
 from inferflux.server.limits import (
     LIMITS,
@@ -83,6 +84,7 @@ class Call:
     prompts: tuple[Prompt, ...]
     sampling: Sampling
     echo: bool = False  # the prompt's tokens come before the output's
+    determinism: Determinism = Determinism.DEFAULT
     id_prefix: Literal["cmpl-", "chatcmpl-"] = "cmpl-"
     timeout_seconds: float = LIMITS.request_seconds
 

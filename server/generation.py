@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from inferflux.engine.client import EngineClient, TokenStream
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import EngineFailed
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 from inferflux.errors import InferFluxError
@@ -48,11 +49,13 @@ class Generation:
         engine: EngineClient,
         record: RequestRecord,
         *,
+        determinism: Determinism,
         timeout_seconds: float,
         on_close: Callable[[Generation], None],
     ) -> None:
         self.id = call_id
         self.created = int(time.time())
+        self.determinism = determinism  # that the engine keeps to
         self.num_sequences = len(sequences)
         self._unfinished = {sequence.request.request_id: sequence.text for sequence in sequences}
         self._streams = _submit(engine, [sequence.request for sequence in sequences])

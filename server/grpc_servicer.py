@@ -74,7 +74,7 @@ class InferenceServicer:
         async with aclosing(await self._service.open(call, record)) as generation:
             num_open = generation.num_sequences
             async for chunk in generation:
-                message = translation.response(generation.id, chunk, has_logprobs=has_logprobs)
+                message = translation.response(generation, chunk, has_logprobs=has_logprobs)
                 num_open -= chunk.finish_reason is not None
                 if num_open == 0:
                     message.usage.CopyFrom(translation.usage(generation.usage))

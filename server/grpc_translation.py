@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from inferflux.engine.determinism import Determinism
 from inferflux.server.calls import (
     Call,
     Chunk,
@@ -23,6 +24,7 @@ from inferflux.server.calls import (
     Usage,
     check_stops,
 )
+from inferflux.server.generation import Generation
 from inferflux.server.limits import LIMITS
 from inferflux.server.proto import inferflux_pb2 as pb
 
@@ -30,6 +32,10 @@ _FINISH_REASONS: Final = {
     None: pb.FINISH_REASON_UNSPECIFIED,
     "stop": pb.FINISH_REASON_STOP,
     "length": pb.FINISH_REASON_LENGTH,
+}
+_DETERMINISM: Final = {
+    Determinism.DEFAULT: pb.DETERMINISM_DEFAULT,
+    Determinism.BATCH_INVARIANT: pb.DETERMINISM_BATCH_INVARIANT,
 }
 
 
@@ -39,6 +45,7 @@ def generate_call(request: pb.GenerateRequest, timeout_seconds: float) -> Call:
         prompts=(_prompt(request),),
         sampling=_sampling(request.sampling),
         echo=request.echo,
+        determinism=_determinism(request.determinism),
         timeout_seconds=timeout_seconds,
     )
 
@@ -53,6 +60,7 @@ def chat_call(request: pb.ChatRequest, timeout_seconds: float) -> Call:
         model=request.model,
         prompts=(Conversation(turns),),
         sampling=_sampling(request.sampling),
+        determinism=_determinism(request.determinism),
         id_prefix="chatcmpl-",
         timeout_seconds=timeout_seconds,
     )
@@ -71,14 +79,15 @@ def refuse_unknown_fields(message: ProtoMessage) -> None:
                 refuse_unknown_fields(part)
 
 
-def response(call_id: str, chunk: Chunk, *, has_logprobs: bool) -> pb.GenerateResponse:
+def response(generation: Generation, chunk: Chunk, *, has_logprobs: bool) -> pb.GenerateResponse:
     return pb.GenerateResponse(
-        id=call_id,
+        id=generation.id,
         index=chunk.index,
         token_ids=[token.id for token in chunk.tokens],
         text=chunk.text,
         logprobs=[_logprob(token) for token in chunk.tokens] if has_logprobs else (),
         finish_reason=_FINISH_REASONS[chunk.finish_reason],
+        determinism=_DETERMINISM[generation.determinism],
     )
 
 
@@ -94,6 +103,15 @@ def _prompt(request: pb.GenerateRequest) -> Prompt:
             return Tokens(list(request.tokens.ids))
         case _:
             raise InvalidField("prompt", "prompt: set text or tokens")
+
+
+def _determinism(number: int) -> Determinism:
+    """An enum of proto3 is open: a number without a name arrives as it is."""
+    for determinism, known in _DETERMINISM.items():
+        if number == known:
+            return determinism
+    names = " or ".join(pb.Determinism.keys())
+    raise InvalidField("determinism", f"determinism: {number} is not known; accepted is {names}")
 
 
 def _sampling(sampling: pb.Sampling) -> Sampling:

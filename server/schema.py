@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from inferflux.engine.determinism import Determinism
 from inferflux.server.calls import (
     Call,
     Conversation,
@@ -92,6 +93,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stop: StopString | StopStrings = []
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
+    determinism: Determinism = Determinism.DEFAULT
     user: str | None = None
 
     def sampling(self, max_tokens: int | None, logprobs: int | None) -> Sampling:
@@ -139,7 +141,13 @@ class ChatRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def to_call(self) -> Call:
         conversation = Conversation(tuple(message.to_message() for message in self.messages))
         sampling = self.sampling(self._max_tokens(), self._num_logprobs())
-        return Call(self.model, (conversation,), sampling, id_prefix="chatcmpl-")
+        return Call(
+            self.model,
+            (conversation,),
+            sampling,
+            determinism=self.determinism,
+            id_prefix="chatcmpl-",
+        )
 
     def _max_tokens(self) -> int | None:
         both = {self.max_tokens, self.max_completion_tokens} - {None}
@@ -169,7 +177,13 @@ class CompletionRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def to_call(self) -> Call:
         sampling = self.sampling(self.max_tokens, self.logprobs)
-        return Call(self.model, self._prompts(), sampling, echo=self.echo)
+        return Call(
+            self.model,
+            self._prompts(),
+            sampling,
+            echo=self.echo,
+            determinism=self.determinism,
+        )
 
     def _prompts(self) -> tuple[Prompt, ...]:
         match self.prompt:

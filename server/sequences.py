@@ -61,6 +61,7 @@ def open_sequences(
                 stop_token_ids=list(model.stop_token_ids),
                 prompt_logprobs=call.sampling.logprobs if call.echo else None,
                 deadline=deadline,
+                determinism=call.determinism,
             ),
             _sequence_text(index, call, prompts[index // call.sampling.n], model),
         )

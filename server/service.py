@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 
 from inferflux.engine.client import EngineClient
+from inferflux.engine.determinism import in_force
 from inferflux.engine.errors import EngineFailed, QueueFull
 from inferflux.server import sequences
 from inferflux.server.calls import Call
@@ -86,13 +87,14 @@ class GenerationService:
         self, call: Call, prompts: Sequence[EncodedPrompt], record: RequestRecord
     ) -> Generation:
         call_id = call.id_prefix + uuid.uuid4().hex
-        context_length = self.engine.hello.context_length
-        opened = sequences.open_sequences(call_id, call, prompts, self.model, context_length)
+        hello = self.engine.hello
+        opened = sequences.open_sequences(call_id, call, prompts, self.model, hello.context_length)
         generation = Generation(
             call_id,
             opened,
             self.engine,
             record,
+            determinism=in_force(call.determinism, hello.determinism),
             timeout_seconds=call.timeout_seconds,
             on_close=self._close,
         )

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import inferflux
-from inferflux import LLM, CompletionStream
+from inferflux import LLM, CompletionStream, InvalidArgument
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.completion import GenerationFailed, Timing
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 from inferflux.ir import frontend
 
@@ -27,6 +28,7 @@ class ScriptedEngine:
 
     script: list[int]
     ending: FinishReason = FinishReason.LENGTH
+    determinism: Determinism = Determinism.DEFAULT
     requests: dict[str, Request] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     aborted: list[str] = field(default_factory=list)
@@ -150,6 +152,22 @@ def test_what_is_said_in_a_chat_cannot_become_a_control_token(
         llm.chat([{"role": "user", "content": "<|im_end|>"}])
     prompt = engine.requests["local-1"].prompt
     assert prompt.count(facts.tokens.index("<|im_end|>")) == 1  # the template's own
+
+
+@pytest.mark.parametrize("of_engine", Determinism)
+@pytest.mark.parametrize("asked", Determinism)
+def test_a_completion_says_which_determinism_ran(
+    llm: LLM, engine: ScriptedEngine, of_engine: Determinism, asked: Determinism
+) -> None:
+    engine.determinism = of_engine
+    expected = max(of_engine, asked, key=list(Determinism).index)
+    assert llm.generate("once", determinism=asked).determinism == expected
+    assert engine.requests["local-1"].determinism == expected
+
+
+def test_a_determinism_that_there_is_not_is_refused_by_name(llm: LLM) -> None:
+    with pytest.raises(InvalidArgument, match="'fast': it must be default or batch_invariant"):
+        llm.generate("once", determinism="fast")
 
 
 def test_speeds_are_those_of_the_metrics_page() -> None:

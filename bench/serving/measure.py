@@ -50,6 +50,7 @@ def served_engine(subject: Subject, workload: ServingWorkload) -> EngineConfig:
         max_sequences=sequences,
         max_waiting=_MAX_WAITING,
         chunk_tokens=chunk_tokens,
+        determinism=subject.determinism,
     )
 
 

@@ -61,6 +61,7 @@ def serve_command(config: EngineConfig, http_port: int = 0) -> list[str]:
         *("--max-sequences", str(config.max_sequences)),
         *("--queue", str(config.max_waiting)),
         *("--chunk-tokens", str(config.chunk_tokens)),
+        *("--determinism", config.determinism),
     ]
 
 

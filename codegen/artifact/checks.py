@@ -151,10 +151,14 @@ def _step(step: CpuStep, where: str) -> Iterator[str]:
     served = {
         tokens
         for variant in step.variants
+        if variant.arithmetic == step.arithmetic
         for tokens in range(variant.min_tokens, min(variant.max_tokens, MAX_STEP_TOKENS) + 1)
     }
     if not served >= set(range(1, step.max_step_tokens + 1)):
-        yield f"{where}: not every step of 1..{step.max_step_tokens} tokens has a variant"
+        yield (
+            f"{where}: not every step of 1..{step.max_step_tokens} tokens has a variant in the"
+            " arithmetic of the first"
+        )
     yield from _repeated(f"{where}: argument", step.arguments)
 
 

@@ -124,6 +124,11 @@ class CpuStep:
     max_workers: int  # and for so many workers
     attention: AttentionCut
 
+    @property
+    def arithmetic(self) -> str:
+        """The one in which there is a variant for every number of tokens: that of the first."""
+        return self.variants[0].arithmetic
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledTarget:

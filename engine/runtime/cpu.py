@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inferflux.codegen.artifact import Artifact, machine_features
-from inferflux.codegen.artifact.compiled import CompiledTarget, KVGroup
+from inferflux.codegen.artifact.compiled import CompiledTarget, CpuStep, KVGroup, StepVariant
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.runtime.arguments import StepArguments
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
 from inferflux.engine.runtime.pool import WorkerPool
@@ -40,7 +41,9 @@ class CpuRunner:
         self._target = target
         self._max_logit_rows = max_logit_rows
         most_workers = min(num_workers, target.step.max_workers)
-        self._worker_count = WorkerCount(most_workers)
+        self._worker_counts = {
+            variant.arithmetic: WorkerCount(most_workers) for variant in target.step.variants
+        }
         self._buffers: StepBuffers = allocate(
             target,
             artifact.model.facts,
@@ -52,10 +55,10 @@ class CpuRunner:
         if "amx_tile" in target.features:
             request_tiles()
         modules = tuple(load_module(code) for code in _objects_for(target))
-        self._steps = tuple(
-            (variant, module[variant.symbol])
+        self._functions = {
+            variant: module[variant.symbol]
             for variant, module in zip(target.step.variants, modules, strict=True)
-        )
+        }
         arguments = StepArguments(target.step, self._buffers.arrays, most_workers)
         self._pool = WorkerPool(modules, arguments, most_workers)
 
@@ -76,23 +79,30 @@ class CpuRunner:
         return self._max_logit_rows
 
     def forward(self, inputs: StepInputs) -> StepOutputs:
-        """Run one step, in the best variant for so many tokens."""
+        """Run one step, in the best variant for so many tokens that its determinism allows."""
         num_tokens, num_rows = len(inputs.tokens), len(inputs.logit_rows)
         assert 0 < num_tokens <= self.max_step_tokens, f"a step of {num_tokens} tokens"
         assert num_rows <= self._max_logit_rows, f"{num_rows} rows of logits"
         spans = self._buffers.write(inputs)
-        step = next(
-            step
-            for variant, step in reversed(self._steps)
-            if variant.min_tokens <= num_tokens <= variant.max_tokens
-        )
+        variant = best_variant(self._target.step, num_tokens, inputs.determinism)
+        worker_count = self._worker_counts[variant.arithmetic]
         max_pages = inputs.page_tables[0].shape[1]
-        num_workers = self._worker_count.choose(num_tokens, num_rows)
+        num_workers = worker_count.choose(num_tokens, num_rows)
         started = time.perf_counter()
         scalars = (num_tokens, num_rows, max_pages, len(spans.items), len(spans.merges))
-        self._pool.run(step, scalars, num_workers)
-        self._worker_count.record(num_tokens, num_rows, time.perf_counter() - started)
+        self._pool.run(self._functions[variant], scalars, num_workers)
+        worker_count.record(num_tokens, num_rows, time.perf_counter() - started)
         return self._buffers.read(num_rows, inputs.wants_logits)
+
+
+def best_variant(step: CpuStep, num_tokens: int, determinism: Determinism) -> StepVariant:
+    """The last that takes so many tokens; of the arithmetic for all steps, if one must serve."""
+    return next(
+        variant
+        for variant in reversed(step.variants)
+        if variant.min_tokens <= num_tokens <= variant.max_tokens
+        and (determinism is Determinism.DEFAULT or variant.arithmetic == step.arithmetic)
+    )
 
 
 def _objects_for(target: CompiledTarget) -> tuple[bytes, ...]:

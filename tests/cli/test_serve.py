@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from inferflux.cli.model_argument import served_name
+from inferflux.cli.options import DeterminismMode
 from inferflux.cli.serve import greet
+from inferflux.engine.determinism import Determinism
 from inferflux.server.address import Address
 from inferflux.server.app import Ready
 
@@ -32,3 +35,7 @@ def test_a_model_is_served_by_its_name_in_the_store_or_that_of_its_file(
 def test_the_readme_shows_what_is_really_said(capsys: pytest.CaptureFixture[str]) -> None:
     greet(Ready("smollm2-135m", Address("127.0.0.1", 8000), Address("127.0.0.1", 8001)))
     assert capsys.readouterr().out in (ROOT / "README.md").read_text()
+
+
+def test_every_determinism_can_be_named() -> None:
+    assert get_args(DeterminismMode) == tuple(Determinism)

@@ -11,6 +11,7 @@ import numpy as np
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE, KVGroup, KVStream
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.engine import Engine, ServedModel
 from inferflux.engine.messages import MAX_LOGPROBS
 from inferflux.engine.step import StepInputs, StepOutputs
@@ -139,6 +140,7 @@ def engine(
     max_waiting: int = 128,
     chunk_tokens: int = 32,
     context_length: int = CONTEXT_LENGTH,
+    determinism: Determinism = Determinism.DEFAULT,
 ) -> Engine:
     """An engine on a fake runner."""
     runner = runner or FakeRunner()
@@ -147,6 +149,7 @@ def engine(
         max_sequences=max_sequences,
         max_waiting=max_waiting,
         chunk_tokens=chunk_tokens,
+        determinism=determinism,
     )
     model = ServedModel("fake", "fake:numpy", context_length)
     num_pages = [len(pool) // PAGE_SIZE for pool in runner.pools]

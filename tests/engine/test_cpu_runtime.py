@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from inferflux.codegen.artifact.compiled import AttentionCut, CpuStep, StepVariant
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.runtime import cpu
 from inferflux.errors import MissingPackages
 
@@ -23,3 +25,20 @@ def test_torch_cannot_be_imported_only_while_it_is_hidden(monkeypatch: pytest.Mo
     with cpu._torch_hidden(), pytest.raises(ImportError):
         __import__("torch")
     assert "torch" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "default", "batch_invariant"),
+    [(1, "one", "one"), (8, "eight", "eight"), (9, "panels", "eight"), (64, "panels", "eight")],
+)
+def test_only_the_first_variants_arithmetic_is_batch_invariant(
+    num_tokens: int, default: str, batch_invariant: str
+) -> None:
+    variants = (
+        StepVariant("one", "i8x32", 1, 4),
+        StepVariant("eight", "i8x32", 5, 64),
+        StepVariant("panels", "bf16", 9, 64),
+    )
+    step = CpuStep((), variants, 0, 0, 0, 0, 0, 0, 64, 1, AttentionCut(1, 1, 1))
+    for determinism, symbol in zip(Determinism, (default, batch_invariant), strict=True):
+        assert cpu.best_variant(step, num_tokens, determinism).symbol == symbol

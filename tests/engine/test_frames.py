@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import FrameError
 from inferflux.engine.frames import (
     LENGTH,
@@ -38,12 +39,21 @@ STATS = EngineStats(1, 2, 3, 4, 5)
 ROW = TokenLogprobs(7, -0.5, [7, 8], [-0.5, float("-inf")])
 DOWNWARD = [
     Start(1, EngineConfig(Path("models/a.ifx"), kv_bytes=1 << 30, record_dir=Path("r"))),
-    Request("r", [1, 2], 3, SamplingParams(top_k=5, seed=2**64 - 1), [0], 2, 1.5),
+    Request(
+        "r",
+        [1, 2],
+        3,
+        SamplingParams(top_k=5, seed=2**64 - 1),
+        [0],
+        2,
+        1.5,
+        Determinism.BATCH_INVARIANT,
+    ),
     Abort("r"),
     Command("drain"),
 ]
 UPWARD = [
-    Hello(1, "digest", "cpu:portable", 2048, 32, STATS),
+    Hello(1, "digest", "cpu:portable", 2048, 32, STATS, Determinism.BATCH_INVARIANT),
     StepFrame([TokenOutput("r", [7], [ROW], [ROW], FinishReason.STOP)], STATS),
     Failure("artifact_corrupt", "chunk 3"),
 ]

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from inferflux.codegen.artifact.compiled import ModelFacts, TokenizerFacts
+from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import QueueFull
 from inferflux.engine.messages import (
     EngineStats,
@@ -57,6 +58,7 @@ class FakeEngine:
     model: ServedModel
     max_open: int = 64
     is_ready: bool = True
+    determinism: Determinism = Determinism.DEFAULT
     script: Callable[[Request], Sequence[Step]] | None = None
     requests: list[Request] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
@@ -71,7 +73,7 @@ class FakeEngine:
 
     @property
     def hello(self) -> Hello:
-        return Hello(1, "0" * 64, "cpu:portable", CONTEXT, 16, self.stats)
+        return Hello(1, "0" * 64, "cpu:portable", CONTEXT, 16, self.stats, self.determinism)
 
     def says(self, text: str, *, ends: bool = True) -> None:
         """Every sequence says ``text``; then a stop token, unless it goes on for ever."""

@@ -132,6 +132,12 @@ async def test_models_and_tokens_can_be_asked_for(inference):
             "invalid_argument",
             "4000000",
         ),
+        (
+            {"model": "served", "text": "a", "determinism": 7},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "invalid_argument",
+            "determinism: 7",
+        ),
     ],
 )
 async def test_what_is_not_honoured_is_refused_by_name(inference, fields, status, code, says):

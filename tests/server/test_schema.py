@@ -81,6 +81,8 @@ def test_completion_fields_are_accepted_where_they_change_nothing(name):
         ("messages", [USER] * (LIMITS.messages + 1)),
         ("model", ""),
         ("model", None),
+        ("determinism", "fastest"),
+        ("determinism", True),
     ],
 )
 def test_a_chat_field_that_is_not_honoured_is_refused_by_name(name, value):
@@ -108,6 +110,7 @@ def test_a_chat_field_that_is_not_honoured_is_refused_by_name(name, value):
         ("prompt", [-1]),
         ("prompt", {"text": "a"}),
         ("messages", [USER]),
+        ("determinism", "batch-invariant"),
     ],
 )
 def test_a_completion_field_that_is_not_honoured_is_refused_by_name(name, value):

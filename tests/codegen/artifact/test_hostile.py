@@ -90,6 +90,7 @@ FIELDS = [
         0,
         "attention is cut by .0, 4, 16., not all",
     ),
+    (("targets", 0, "step", "variants", 0, "arithmetic"), "bf16", "in the arithmetic of the first"),
     (("targets", 0, "step", "arguments", 0), "tokens", "argument 'tokens' is listed 2 times"),
 ]
 
