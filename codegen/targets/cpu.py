@@ -11,6 +11,7 @@ from typing import Any
 
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
+from inferflux.codegen.targets import lowering
 from inferflux.codegen.targets.words import TILES, loops, words
 from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
@@ -46,6 +47,7 @@ def compile_steps(
 def _require_tvm() -> None:
     if importlib.util.find_spec("tvm") is None:
         raise MissingPackages("compiling for a CPU", "apache-tvm", "cpu")
+    lowering.register()
 
 
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
@@ -73,7 +75,8 @@ def _object(module: Any, facts: Mapping[str, object]) -> bytes:
     import tvm
     from tvm.target import Target
 
-    return object_code(tvm.compile(module, target=Target(dict(facts))))
+    library = tvm.compile(module, target=Target(dict(facts)), tir_pipeline=lowering.NAME)
+    return object_code(library)
 
 
 def object_code(library: Any) -> bytes:

@@ -1,0 +1,51 @@
+"""The passes of TVM that the text of a step needs on its way to LLVM.
+
+TVM's own list for scheduled TIR has these and many that find nothing to do in a step: of blocks,
+threads and shared memory. Two of them took three quarters of a compile: the first shrinks buffers
+to what is read of them, which templates state exactly; the other shares subexpressions, as LLVM
+does once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+NAME = "inferflux"
+
+Pass = Any  # of TVM
+
+
+def register() -> None:
+    """Make the list known to TVM, as the pipeline ``NAME``."""
+    from tvm.tirx import compilation_pipeline
+
+    compilation_pipeline.PIPELINE_MAP[NAME] = _pipeline
+
+
+def _pipeline() -> tuple[Pass, Callable[[], Pass], Callable[[], Pass]]:
+    from tvm import s_tir, tirx
+    from tvm.ir.transform import Sequential
+
+    scheduled, plain = s_tir.transform, tirx.transform
+    passes = Sequential(
+        [
+            scheduled.CanonicalizeLoop(),
+            scheduled.PlanAndUpdateBufferAllocationLocation(),
+            scheduled.ConvertBlocksToOpaque(),
+            scheduled.LowerMatchBuffer(),
+            scheduled.LowerOpaqueBlock(),
+            plain.FlattenBuffer(),
+            plain.NarrowDataType(32),
+            plain.StorageRewrite(),
+            plain.UnrollLoop(),
+            plain.StmtSimplify(),
+            plain.RemoveNoOp(),
+            plain.VerifyMemory(),
+            plain.AnnotateEntryFunc(),
+            plain.SplitHostDevice(),
+            plain.MakePackedAPI(),
+        ]
+    )
+    finish = Sequential([plain.LowerTVMBuiltin(), plain.LowerIntrin()])
+    return passes, lambda: finish, lambda: finish
