@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 
 from jinja2 import ChoiceLoader, Environment, FunctionLoader, StrictUndefined
@@ -34,6 +35,7 @@ def render(template: str, parameters: Mapping[str, object]) -> str:
     return _ENVIRONMENT.get_template(template).render(parameters)
 
 
+@cache
 def template_text(template: str) -> str:
     """The template as written and, once each, all that it imports or includes: for keys."""
     return text_with_imports(template, _source)
