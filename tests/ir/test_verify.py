@@ -144,7 +144,7 @@ def test_a_stacked_attribute_outside_a_repeat(rolled):
     attention = next(n for n in repeat_of(rolled).bodies[0].nodes if "scale" in n.attrs)
     pages = {value.hint: value for value in rolled.inputs}
     q = Value(attention.inputs[0].type, "q")
-    outside = ops.attention(
+    outside = attention.op(
         q,
         *(pages[name] for name in ("k.0", "v.0", "positions", "sequences", "pages.0")),
         **{**attention.attrs, "layer": Stacked("layer")},
