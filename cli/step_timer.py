@@ -78,17 +78,5 @@ def _inputs(num_tokens: int, num_groups: int, vocab_size: int) -> StepInputs:
         slot_mapping=(slots.astype(np.int32),) * num_groups,
         page_tables=(table,) * num_groups,
         logit_rows=rows,
-        sampling=_greedy(len(rows), vocab_size),
-    )
-
-
-def _greedy(num_rows: int, vocab_size: int) -> SamplingRows:
-    return SamplingRows(
-        temperature=np.zeros(num_rows, np.float32),
-        top_k=np.full(num_rows, vocab_size, np.int32),
-        top_p=np.ones(num_rows, np.float32),
-        min_p=np.zeros(num_rows, np.float32),
-        seed=np.zeros(num_rows, np.uint64),
-        forced=np.full(num_rows, vocab_size, np.int32),
-        num_logprobs=np.zeros(num_rows, np.int32),
+        sampling=SamplingRows.greedy(len(rows), vocab_size),
     )

@@ -76,18 +76,6 @@ def _inputs(
         slot_mapping=tuple(slots_of(table[positions // PAGE_SIZE], positions) for table in tables),
         page_tables=tuple(table[np.newaxis] for table in tables),
         logit_rows=rows,
-        sampling=_greedy(len(rows), vocab_size),
+        sampling=SamplingRows.greedy(len(rows), vocab_size),
         wants_logits=True,
-    )
-
-
-def _greedy(num_rows: int, vocab_size: int) -> SamplingRows:
-    return SamplingRows(
-        temperature=np.zeros(num_rows, np.float32),
-        top_k=np.full(num_rows, vocab_size, np.int32),
-        top_p=np.ones(num_rows, np.float32),
-        min_p=np.zeros(num_rows, np.float32),
-        seed=np.zeros(num_rows, np.uint64),
-        forced=np.full(num_rows, vocab_size, np.int32),
-        num_logprobs=np.zeros(num_rows, np.int32),
     )

@@ -25,6 +25,19 @@ class SamplingRows:
     forced: Array  # (R,) i32: the token that must stand there, or the vocabulary's size if free
     num_logprobs: Array  # (R,) i32: alternatives to report
 
+    @classmethod
+    def greedy(cls, num_rows: int, vocab_size: int) -> SamplingRows:
+        """The best token of every row, nothing forced and nothing reported besides."""
+        return cls(
+            temperature=np.zeros(num_rows, np.float32),
+            top_k=np.full(num_rows, vocab_size, np.int32),
+            top_p=np.ones(num_rows, np.float32),
+            min_p=np.zeros(num_rows, np.float32),
+            seed=np.zeros(num_rows, np.uint64),
+            forced=np.full(num_rows, vocab_size, np.int32),
+            num_logprobs=np.zeros(num_rows, np.int32),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
