@@ -7,13 +7,14 @@ whatever the ISA adds fastest for up to 32 columns, and becomes 16 floats, exact
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.tir import LANES, Buffer, Expr, Words
 
 
-class Dots(Words):
+class Dots(Words, ABC):
     """The words for sums in 32-bit lanes; an ISA says what a group of columns adds to them."""
 
     def dot_sums(self, rows: int, bits: int) -> Buffer:
@@ -30,11 +31,11 @@ class Dots(Words):
         lanes, dtype = self._sum(bits)
         return self._t.broadcast(self._t.cast(0, dtype), lanes)
 
+    @abstractmethod
     def dot_group(
         self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr, bits: int
     ) -> Expr:
         """total + for each row of the panel, 4 weights of a group times 4 values."""
-        raise NotImplementedError
 
     def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
         """The sums as floats. ``correction`` takes back what is added to weights as stored."""
