@@ -14,16 +14,17 @@ from inferflux.ir.quantised import (
     quantise_rows,
     to_f32,
 )
-from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0
+from inferflux.ir.types import BF16, BLOCKS, F16, F32, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
 
 KINDS = {
     Q4_0: gguf.GGMLQuantizationType.Q4_0,
     Q4_1: gguf.GGMLQuantizationType.Q4_1,
+    Q5_0: gguf.GGMLQuantizationType.Q5_0,
+    Q5_1: gguf.GGMLQuantizationType.Q5_1,
     Q8_0: gguf.GGMLQuantizationType.Q8_0,
     F16: gguf.GGMLQuantizationType.F16,
     BF16: gguf.GGMLQuantizationType.BF16,
 }
-BLOCKS = [Q4_0, Q4_1, Q8_0]
 
 
 @pytest.fixture
@@ -32,6 +33,8 @@ def rows():
     rows[0] = 0
     rows[1, 32:64] = 2.5  # a block of one value
     rows[2, :32] = np.float32(1) + np.arange(32) / np.float32(512)  # halfway between bf16s
+    rows[3, :32] = np.arange(32) + np.float32(0.5)  # of an int8 with scale 1: halves
+    rows[3, 0] = 127
     return rows
 
 
@@ -74,12 +77,25 @@ def test_halves_round_to_even():
 
 
 @pytest.mark.parametrize("dtype", BLOCKS, ids=str)
-def test_products_of_blocks_are_those_of_the_numbers_they_stand_for(rows, dtype):
-    weight = WeightRows(dtype, quantise(rows, dtype))
-    x = quantise_rows(rows[::-1] * 3)
+def test_products_of_blocks_are_those_of_the_numbers_they_stand_for(dtype):
+    rng = np.random.default_rng(7)
+    weight = WeightRows(dtype, finite_blocks(rng, dtype, rows=6, columns=512))
+    x = quantise_rows(rng.standard_normal((5, 512)).astype(np.float32) * 3)
     numbers = x.values * np.repeat(x.scales, 32, axis=1).astype(np.float64)
     exact = numbers @ to_f32(weight).T.astype(np.float64)
-    np.testing.assert_allclose(dot_blocks(x, weight), exact, rtol=1e-5, atol=1e-4)
+    close = np.abs(numbers) @ np.abs(to_f32(weight)).T * 1e-5
+    assert np.all(np.abs(dot_blocks(x, weight) - exact) <= close)
+
+
+def finite_blocks(rng, dtype, rows, columns):
+    """Random bytes whose every half, so every scale too, is between -2 and 2."""
+    raw = rng.integers(0, 256, (rows, columns // dtype.block * dtype.block_bytes), np.uint8)
+    blocks = raw.reshape(-1, dtype.block_bytes)
+    if dtype == MXFP4:
+        blocks[:, 0] = rng.integers(120, 128, len(blocks))
+    else:
+        blocks &= 0xBF
+    return raw
 
 
 def test_a_weight_can_be_indexed_by_layer_and_by_row(rows):

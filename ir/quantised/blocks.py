@@ -1,0 +1,46 @@
+"""What all block formats of weights are once unpacked, and the ways their bits are packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferflux.ir.graph import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Unpacked weights: w = scales * q + minima, one scale and minimum for ``columns`` of a row."""
+
+    scales: Array  # (..., K / columns) f32
+    minima: Array | None  # the same; None where there are none: adding 0 would turn -0 into 0
+    q: Array  # (..., K) int8
+
+    @property
+    def columns(self) -> int:
+        return int(self.q.shape[-1] // self.scales.shape[-1])
+
+    def values(self) -> Array:
+        """Float32 (..., K).  Scales of a damaged file may be anything: inf and nan pass through."""
+        groups = self.q.astype(np.float32).reshape(*self.scales.shape, self.columns)
+        with np.errstate(invalid="ignore", over="ignore"):
+            groups *= self.scales[..., None]
+            if self.minima is not None:
+                groups += self.minima[..., None]
+        return groups.reshape(self.q.shape)
+
+
+def f16_at(blocks: Array, at: int) -> Array:
+    """The half at byte ``at`` of each block, as float32.  (..., bytes) -> (..., 1)"""
+    return np.ascontiguousarray(blocks[..., at : at + 2]).view("<f2").astype(np.float32)
+
+
+def planes(packed: Array, bits: int, stride: int) -> Array:
+    """Numbers of 1, 2 or 4 bits: of every ``stride`` bytes first all the lowest, then the next.
+
+    (..., n) uint8 -> (..., n * 8 / bits) uint8
+    """
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
+    rows = packed.reshape(*packed.shape[:-1], -1, 1, stride)
+    return (rows >> shifts & np.uint8((1 << bits) - 1)).reshape(*packed.shape[:-1], -1)
