@@ -99,7 +99,7 @@ def _tensor(source: ModelSource, name: str) -> dict[str, Any]:
         "name": name,
         "type": str(tensor.dtype),
         "shape": "x".join(map(str, tensor.shape)),
-        "bytes": int(tensor.raw.size),
+        "bytes": tensor.type.nbytes,
     }
 
 
@@ -107,7 +107,7 @@ def _types(source: ModelSource) -> list[dict[str, Any]]:
     count = Counter(str(tensor.dtype) for tensor in source.tensors.values())
     size: Counter[str] = Counter()
     for tensor in source.tensors.values():
-        size[str(tensor.dtype)] += int(tensor.raw.size)
+        size[str(tensor.dtype)] += tensor.type.nbytes
     return [{"type": t, "tensors": n, "bytes": size[t]} for t, n in count.most_common()]
 
 

@@ -28,7 +28,7 @@ from inferflux.codegen.weights import (
     plan_weights,
 )
 from inferflux.ir import ops
-from inferflux.ir.frontend.source import ModelSource, SourceTensor
+from inferflux.ir.frontend.source import ModelSource, Origin, SourceTensor
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.types import F32
 from inferflux.kernels import KERNELS
@@ -170,19 +170,16 @@ class Probe:
 
 def _source(graph: Graph, tensors: Mapping[str, Array]) -> ModelSource:
     """Made-up tensors, as the file of a model holds its own."""
-    made = {
-        weight.sources[0]: SourceTensor(
-            weight.sources[0],
-            weight.type.dtype,
-            tuple(int(dim) for dim in weight.type.shape),
-            tensors[weight.sources[0]],
-            offset=0,
-            entry_offset=0,
-        )
-        for weight in graph.weights
-    }
-    nothing = np.zeros(0, np.uint8)
-    return ModelSource(Path(), "", {}, made, nothing, {})
+    made = {weight.sources[0]: _tensor(weight, tensors) for weight in graph.weights}
+    return ModelSource(Path(), "", {}, made, (), {})
+
+
+def _tensor(weight: Value, tensors: Mapping[str, Array]) -> SourceTensor:
+    name, dtype = weight.sources[0], weight.type.dtype
+    shape = tuple(int(dim) for dim in weight.type.shape)
+    return SourceTensor(
+        name, dtype, shape, lambda: tensors[name], Origin(Path(), name, dtype.name, 0, 0)
+    )
 
 
 def _is_rows(value: Value) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,34 @@ class UnsupportedModel(ModelFileError):
     code = "unsupported_model"
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tensor stands, in its file's own words; of several parts, the main one."""
+
+    path: Path
+    name: str  # in the file, which may not be the graph's
+    kind: str  # what the file holds: "Q4_1", "BF16", "GPTQ int4"
+    offset: int  # of its bytes in the file
+    entry_offset: int  # of its row in the file's table of tensors
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceTensor:
-    """One tensor of a model file.  ``shape`` is row-major, outermost dimension first."""
+    """One tensor of a model, as the graph takes it.  ``shape`` is row-major, outermost first.
+
+    Where the file holds another form of it, ``read`` makes these bytes, anew every time.
+    """
 
     name: str
-    dtype: DType
+    dtype: DType  # of what ``read`` gives
     shape: tuple[int, ...]
-    raw: Bytes = field(repr=False)  # (nbytes,), a read-only view of the mapped file
-    offset: int  # of ``raw`` in the file
-    entry_offset: int  # of its row in the file's table of tensors
+    read: Callable[[], Bytes] = field(repr=False)
+    origin: Origin
+
+    @property
+    def raw(self) -> Bytes:
+        """``(nbytes,)``: a read-only view of the mapped file, or made from it just now."""
+        return self.read()
 
     @property
     def type(self) -> TensorType:
@@ -59,8 +77,23 @@ class SourceTensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SourceFile:
+    """A file that a model was read from, and the bytes that were read."""
+
+    name: str
+    mapped: Bytes = field(repr=False)
+
+    def digest(self) -> str:
+        """Hex sha256."""
+        total = hashlib.sha256()
+        for start in range(0, self.mapped.size, _CHUNK):
+            total.update(self.mapped[start : start + _CHUNK].data)
+        return total.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelSource:
-    """A model file: what it says of itself, and its tensors.
+    """An opened model: what it says of itself, and its tensors.
 
     Metadata values are ``bool``, ``int``, ``float``, ``str``, a tuple of ``str`` or of tuples, or a
     read-only NumPy array of numbers.
@@ -70,15 +103,23 @@ class ModelSource:
     architecture: str
     metadata: Mapping[str, object] = field(repr=False)
     tensors: Mapping[str, SourceTensor] = field(repr=False)
-    mapped: Bytes = field(repr=False)  # the whole file
+    files: tuple[SourceFile, ...]
     offsets: Mapping[str, int] = field(repr=False)  # metadata key -> its value's place in the file
 
     def digest(self) -> str:
-        """The file's sha256, of the very bytes that are mapped: a file swapped since is not it."""
-        total = hashlib.sha256()
-        for start in range(0, self.mapped.size, _CHUNK):
-            total.update(self.mapped[start : start + _CHUNK].data)
-        return total.hexdigest()
+        """Of the very bytes that are mapped: a file swapped since is not it."""
+        return digest_of_files({file.name: file.digest() for file in self.files})
+
+
+def digest_of_files(digests: Mapping[str, str]) -> str:
+    """One digest of a model: that of its file, or of the list that ``sha256sum`` makes of several.
+
+    ``digests`` is sha256 by file name; the list is sorted by name.
+    """
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    lines = (f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _clip(text: str) -> str:

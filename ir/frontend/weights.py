@@ -37,7 +37,8 @@ class Weights:
         numbers = tensor.raw.view("<f4")
         if not (np.isfinite(numbers) & (numbers > 0)).all():
             problem = f"spans {numbers.min()}..{numbers.max()}, all must be above 0 and finite"
-            raise ModelFileError(self._source.path, f"tensor {name!r}", tensor.offset, problem)
+            origin = tensor.origin
+            raise ModelFileError(origin.path, f"tensor {origin.name!r}", origin.offset, problem)
         self._read.add(name)
         return tuple(numbers.tolist())
 
@@ -67,8 +68,9 @@ class Weights:
             raise ModelFileError(self._source.path, f"tensor {name!r}", None, problem)
         if tensor.shape != shape:
             problem = f"is {list(tensor.shape)}, the metadata asks for {list(shape)}"
-            field = f"tensor {name!r}.shape"
-            raise ModelFileError(self._source.path, field, tensor.entry_offset, problem)
+            origin = tensor.origin
+            field = f"tensor {origin.name!r}.shape"
+            raise ModelFileError(origin.path, field, origin.entry_offset, problem)
         return tensor
 
     def _surplus(self, tensor: SourceTensor) -> str:
@@ -76,8 +78,9 @@ class Weights:
         return f"has no use in a {self._source.architecture}{kind}, so leaving it out may be wrong"
 
     def _unsupported(self, tensor: SourceTensor, problem: str) -> UnsupportedModel:
-        field = f"tensor {tensor.name!r}"
-        return UnsupportedModel(self._source.path, field, tensor.entry_offset, problem)
+        origin = tensor.origin
+        field = f"tensor {origin.name!r}"
+        return UnsupportedModel(origin.path, field, origin.entry_offset, problem)
 
 
 def _hint(name: str) -> str:

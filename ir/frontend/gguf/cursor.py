@@ -22,10 +22,10 @@ _U64 = struct.Struct("<Q")
 class Cursor:
     """Reads little-endian values, one after the other; what does not fit is named and refused."""
 
-    __slots__ = ("_mapped", "_path", "_strings_left", "position", "size")
+    __slots__ = ("_mapped", "_strings_left", "path", "position", "size")
 
     def __init__(self, path: Path, mapped: mmap.mmap) -> None:
-        self._path = path
+        self.path = path
         self._mapped = mapped
         self._strings_left = MAX_STRINGS
         self.size = len(mapped)
@@ -79,10 +79,10 @@ class Cursor:
         return tuple(found)
 
     def refuse(self, field: str, offset: int, problem: str) -> GGUFError:
-        return GGUFError(self._path, field, offset, problem)
+        return GGUFError(self.path, field, offset, problem)
 
     def unsupported(self, field: str, offset: int, problem: str) -> UnsupportedModel:
-        return UnsupportedModel(self._path, field, offset, problem)
+        return UnsupportedModel(self.path, field, offset, problem)
 
     def _take(self, nbytes: int, field: str) -> int:
         """Claim the next ``nbytes`` and give where they start."""

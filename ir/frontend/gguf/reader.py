@@ -13,7 +13,7 @@ from inferflux.ir.frontend.gguf.errors import GGUFError
 from inferflux.ir.frontend.gguf.limits import DEFAULT_ALIGNMENT, MAX_ALIGNMENT
 from inferflux.ir.frontend.gguf.metadata import Metadata, check_metadata_count, read_metadata
 from inferflux.ir.frontend.gguf.tensors import check_tensor_count, place_tensors, read_entries
-from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.frontend.source import ModelSource, SourceFile
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -39,7 +39,7 @@ def open_model(path: str | Path) -> ModelSource:
         architecture=architecture,
         metadata=MappingProxyType(metadata.values),
         tensors=MappingProxyType(tensors),
-        mapped=whole,
+        files=(SourceFile(path.name, whole),),
         offsets=MappingProxyType(metadata.offsets),
     )
 

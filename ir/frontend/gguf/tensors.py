@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS, TensorKind
 from inferflux.ir.frontend.gguf.limits import MAX_RANK, MAX_TENSOR_NAME_BYTES, MAX_TENSORS
-from inferflux.ir.frontend.source import Bytes, SourceTensor
+from inferflux.ir.frontend.source import Bytes, Origin, SourceTensor
 
 _LEAST_BYTES = 33  # of an entry: name length and a letter, rank, one dimension, type, offset
 
@@ -60,7 +61,9 @@ def place_tensors(
     ordered = sorted(entries, key=lambda entry: entry.offset)
     for before, after in pairwise(ordered):
         _check_apart(cursor, before, after)
-    return {entry.name: _tensor(entry, start + entry.offset, mapped) for entry in entries}
+    return {
+        entry.name: _tensor(cursor.path, entry, start + entry.offset, mapped) for entry in entries
+    }
 
 
 def _read_entry(cursor: Cursor, name: str, entry_at: int) -> TensorEntry:
@@ -126,7 +129,8 @@ def _check_apart(cursor: Cursor, before: TensorEntry, after: TensorEntry) -> Non
         raise cursor.refuse(f"tensor {after.name!r}.offset", after.offset_at, problem)
 
 
-def _tensor(entry: TensorEntry, start: int, mapped: Bytes) -> SourceTensor:
+def _tensor(path: Path, entry: TensorEntry, start: int, mapped: Bytes) -> SourceTensor:
     raw = mapped[start : start + entry.nbytes]
     dtype = SUPPORTED[entry.kind.name]
-    return SourceTensor(entry.name, dtype, entry.shape, raw, start, entry.entry_at)
+    origin = Origin(path, entry.name, entry.kind.name, start, entry.entry_at)
+    return SourceTensor(entry.name, dtype, entry.shape, lambda: raw, origin)

@@ -209,7 +209,7 @@ def test_rope_factors_that_no_frequency_can_be_divided_by_are_refused(tiny_gguf,
     with pytest.raises(ModelFileError, match="all must be above 0 and finite") as refused:
         frontend.build(source)
     assert refused.value.field == "tensor 'rope_freqs.weight'"
-    assert refused.value.offset == source.tensors["rope_freqs.weight"].offset
+    assert refused.value.offset == source.tensors["rope_freqs.weight"].origin.offset
 
 
 def test_a_model_in_one_part_is_a_model(tiny_gguf):

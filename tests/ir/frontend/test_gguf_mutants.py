@@ -59,7 +59,7 @@ def model(request: pytest.FixtureRequest, tiny_gguf: Callable[..., Path]) -> Pat
 @pytest.fixture
 def write_mutants(model: Path, tmp_path: Path) -> Callable[[int], Iterator[Path]]:
     """``write_mutants(seed)`` writes one mutant after the other, all to the same path."""
-    table_bytes = min(tensor.offset for tensor in frontend.open(model).tensors.values())
+    table_bytes = min(tensor.origin.offset for tensor in frontend.open(model).tensors.values())
 
     def write(seed: int) -> Iterator[Path]:
         path = tmp_path / "mutant.gguf"

@@ -32,7 +32,7 @@ def assert_as_the_oracle_reads_it(path) -> None:
         ours = source.tensors[theirs.name]
         assert ours.dtype.name == theirs.tensor_type.name.lower()
         assert ours.shape == tuple(reversed(theirs.shape.tolist()))
-        assert ours.offset == theirs.data_offset
+        assert ours.origin.offset == theirs.data_offset
         assert np.array_equal(ours.raw, theirs.data.view(np.uint8).reshape(-1))
 
 
@@ -88,8 +88,10 @@ def test_a_place_is_where_the_file_has_it(tiny_gguf):
     at = source.offsets["llama.block_count"]
     assert raw[at - 17 : at + 8] == b"llama.block_count" + bytes([4, 0, 0, 0, 2, 0, 0, 0])
     tensor = source.tensors["output_norm.weight"]
-    assert raw[tensor.entry_offset + 8 :].startswith(b"output_norm.weight")
-    assert raw[tensor.offset : tensor.offset + tensor.raw.size] == tensor.raw.tobytes()
+    assert raw[tensor.origin.entry_offset + 8 :].startswith(b"output_norm.weight")
+    assert (
+        raw[tensor.origin.offset : tensor.origin.offset + tensor.raw.size] == tensor.raw.tobytes()
+    )
 
 
 def test_tensors_are_read_only_views_of_the_file(tiny_gguf):
