@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gguf
@@ -189,6 +192,19 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> WriteTiny:
         return replace(TinyDecoder(), **fields).write(tmp_path_factory.mktemp("tiny") / name)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def hf_files() -> ModuleType:
+    """The module that writes safetensors files, which no package holds."""
+    path = Path(__file__).with_name("huggingface_files.py")
+    spec = importlib.util.spec_from_file_location("huggingface_files", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
 
 
 def _tokenizer() -> dict[str, object]:

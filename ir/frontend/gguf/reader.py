@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +12,7 @@ from inferflux.ir.frontend.gguf.errors import GGUFError
 from inferflux.ir.frontend.gguf.limits import DEFAULT_ALIGNMENT, MAX_ALIGNMENT
 from inferflux.ir.frontend.gguf.metadata import Metadata, check_metadata_count, read_metadata
 from inferflux.ir.frontend.gguf.tensors import check_tensor_count, place_tensors, read_entries
+from inferflux.ir.frontend.mapping import map_file
 from inferflux.ir.frontend.source import ModelSource, SourceFile
 
 _MAGIC = b"GGUF"
@@ -26,7 +26,7 @@ def open_model(path: str | Path) -> ModelSource:
     a type that InferFlux does not know how to compute with.
     """
     path = Path(path)
-    mapped = _map(path)
+    mapped = map_file(path, GGUFError)
     cursor = Cursor(path, mapped)
     tensor_count, metadata_count = _read_header(cursor)
     metadata = read_metadata(cursor, metadata_count)
@@ -42,18 +42,6 @@ def open_model(path: str | Path) -> ModelSource:
         files=(SourceFile(path.name, whole),),
         offsets=MappingProxyType(metadata.offsets),
     )
-
-
-def _map(path: Path) -> mmap.mmap:
-    try:
-        if not path.is_file():  # opening a pipe would wait for its writer
-            raise GGUFError(path, "file", None, "does not exist or is not a regular file")
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except ValueError:
-        raise GGUFError(path, "file", 0, "is empty") from None
-    except OSError as error:
-        raise GGUFError(path, "file", None, f"cannot be read: {error.strerror}") from error
 
 
 def _read_header(cursor: Cursor) -> tuple[int, int]:
