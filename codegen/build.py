@@ -16,22 +16,24 @@ from inferflux.codegen.artifact.compiled import (
     CpuStep,
     KVGroup,
     KVStream,
-    ModelFacts,
     TokenizerFacts,
 )
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.autotune.variants import variants_of
+from inferflux.codegen.facts import model_facts
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
+from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget, UnsupportedOnTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.templates import package_text, source_text, template_text
-from inferflux.codegen.weights import WeightPlan, pack_weights, plan_weights
+from inferflux.codegen.weights import WeightPlan, plan_weights
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
+from inferflux.ir.frontend.conversion import ConversionError
 from inferflux.ir.graph import Graph
 from inferflux.ir.types import I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
@@ -72,14 +74,15 @@ def compile(  # noqa: A001  the verb of the pipeline
     config = frontend.config(source)
     graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir, kv_dtype)
     weights: dict[str, Bytes] = {}
+    errors: dict[str, ConversionError] = {}
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
         share = _Share(report, number / len(targets), 1 / len(targets))
         build = _TargetBuild(source, config, graphs, _target(name), numerics, tuning, share)
-        compiled[name] = build.run(weights)
+        compiled[name] = build.run(weights, errors)
     report("compiled", 1.0)
     return CompiledModel(
-        facts=_facts(source, config),
+        facts=model_facts(source, config, errors),
         tokenizer=TokenizerFacts(**asdict(frontend.tokenizer(source))),
         graph=dict.fromkeys(targets, str(next(iter(graphs.values())))),
         targets=compiled,
@@ -149,14 +152,18 @@ class _TargetBuild:
         self.graph, self.plan = self.forms[0].graph, self.forms[0].plan
         assert all(form.plan.places == self.plan.places for form in self.forms), "one arena for all"
 
-    def run(self, weights: dict[str, Bytes]) -> CompiledTarget:
-        """Give the compiled target; its segment of weights is added to ``weights``."""
+    def run(self, weights: dict[str, Bytes], errors: dict[str, ConversionError]) -> CompiledTarget:
+        """Give the compiled target; its segment of weights is added to ``weights``.
+
+        ``errors`` is given those of converted tensors, which are the same for every target.
+        """
         from inferflux.codegen.targets.cpu import compile_steps
 
         self.report("packing weights", 0.05)
-        arena = pack_weights(self.plan, self.source)
-        segment = segment_name("panel16", arena)
-        weights.setdefault(segment, arena)
+        packed = pack_weights(self.plan, self.source)
+        segment = segment_name("panel16", packed.arena)
+        weights.setdefault(segment, packed.arena)
+        errors |= packed.errors
         steps, keys = self._write_steps()
         report = self.report
         objects = compile_steps(
@@ -290,19 +297,3 @@ def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:
                 blocks = (*shape[:2], config.head_dim // I8PAGE.block, PAGE_SIZE)
                 streams.append(KVStream(f"{name}_scale", "float16", blocks))
         yield KVGroup(group.layers, group.window, tuple(streams))
-
-
-def _facts(source: ModelSource, config: ModelConfig) -> ModelFacts:
-    types: dict[str, int] = {}
-    for tensor in source.tensors.values():
-        types[tensor.dtype.name] = types.get(tensor.dtype.name, 0) + 1
-    return ModelFacts(
-        name=config.name,
-        architecture=config.architecture,
-        vocab_size=config.vocab_size,
-        context_length=config.context_length,
-        num_layers=config.num_layers,
-        hidden_size=config.hidden_size,
-        source_digest=source.digest(),
-        source_types=dict(sorted(types.items())),
-    )

@@ -1,4 +1,4 @@
-"""The arena of weights: packed for the kernels, in the order a step reads them."""
+"""The arena of weights: where each lies, in the order a step reads them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import numpy as np
 
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.ir import ops
-from inferflux.ir.frontend.source import ModelSource
-from inferflux.ir.graph import Array, Graph, Node, Value
+from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
 from inferflux.ir.passes.choose_layouts import PAIRS, VECTOR_PAIRS
 from inferflux.kernels.linear.layouts import (
     BLOCK_BYTES,
     BLOCK_COLUMNS,
-    pack_panels,
     packed_bytes,
-    pair_order,
 )
 from inferflux.kernels.storage import Operand, Panels, Vector
 
@@ -35,6 +32,19 @@ class Packed:
     value: Value
     layer: int | None  # of a stacked weight: which of its sources
     pairs: tuple[int, str] | None  # (head_dim, kind of pairs) of rows that turn together
+
+    @property
+    def source(self) -> str:
+        """The name of its tensor in the model."""
+        return self.value.sources[self.layer or 0]
+
+    @property
+    def width(self) -> int:
+        return int(self.value.type.shape[-1])
+
+    @property
+    def is_vector(self) -> bool:
+        return _is_vector(self.value)
 
 
 @dataclass(slots=True)
@@ -65,16 +75,6 @@ def plan_weights(graph: Graph, target: str) -> WeightPlan:
                 _place(plan, value, _pairs(node, value), target)
     plan.nbytes += PREFETCH_PADDING
     return plan
-
-
-def pack_weights(plan: WeightPlan, source: ModelSource) -> Array:
-    """Write the arena, aligned as steps want it.  Every tensor is read once, where it lies."""
-    room = np.zeros(plan.nbytes + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
-    arena = room[start : start + plan.nbytes]
-    for packed in plan.packed:
-        arena[packed.offset : packed.offset + packed.nbytes] = _content(packed, source)
-    return arena
 
 
 def _plan_layers(plan: WeightPlan, node: Node, target: str) -> None:
@@ -163,17 +163,3 @@ def _aligned(nbytes: int) -> int:
 
 def _num_layers(stacked: tuple[Value, ...]) -> int:
     return int(stacked[0].type.shape[0]) if stacked else 0
-
-
-def _content(packed: Packed, source: ModelSource) -> Array:
-    value = packed.value
-    if value.producer is not None:  # a constant of the graph, e.g. the rope table
-        constant = value.producer.op.numpy(**value.producer.attrs)
-        return np.ascontiguousarray(constant, np.float32).view(np.uint8).reshape(-1)
-    raw = source.tensors[value.sources[packed.layer or 0]].raw
-    is_vector = _is_vector(value)
-    rows = int(value.type.shape[-1 if is_vector else -2])
-    order = pair_order(rows, *packed.pairs) if packed.pairs else None
-    if is_vector:
-        return raw if order is None else raw.reshape(rows, 4)[order].reshape(-1)
-    return pack_panels(raw, value.type.dtype, rows, int(value.type.shape[-1]), order)

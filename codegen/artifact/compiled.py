@@ -45,6 +45,21 @@ class KVGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """Tensors of one type that compiling gave another, and how far that moved their values.
+
+    An error is relative to the tensor's own values, in parts of 10**9 and rounded up: 0 is exactly.
+    """
+
+    kind: str  # in the model file, as "iq2_xs"
+    dtype: str  # in the artifact, as "f16"
+    tensors: int
+    rms_error_ppb: int  # of the tensor that was moved furthest: of its root mean square
+    max_error_ppb: int  # the greatest of all, of its tensor's greatest magnitude
+    worst: str  # that tensor's name
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What engine and server need to know of a model, found in its file."""
 
@@ -55,7 +70,8 @@ class ModelFacts:
     num_layers: int
     hidden_size: int
     source_digest: str  # sha256 of the model file
-    source_types: Mapping[str, int]  # tensor type -> number of tensors
+    source_types: Mapping[str, int]  # tensor type in the file -> number of tensors
+    conversions: tuple[Conversion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from inferflux.codegen.autotune.isolate import LAYER, PAGES_RANK, isolate
 from inferflux.codegen.autotune.task import Task
 from inferflux.codegen.autotune.workload import ATTENTION_CUT, Workload, file_tensors, reads_pages
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
+from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import Layers, Phase, default_schedule
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.weights import (
     ALIGNMENT,
     PREFETCH_PADDING,
-    pack_weights,
     plan_weights,
 )
 from inferflux.ir import ops
@@ -125,7 +125,7 @@ class Probe:
     def _lay_out(self) -> tuple[Array, int]:
         """The arena, and the bytes from one copy of the weights to the next."""
         start, end = self._weights_start(), self._plan.nbytes - PREFETCH_PADDING
-        once = pack_weights(self._plan, _source(self.graph, self.tensors))
+        once = pack_weights(self._plan, _source(self.graph, self.tensors)).arena
         stride = end - start
         arena = np.zeros(start + self.copies * stride + PREFETCH_PADDING, np.uint8)
         arena[:start] = once[:start]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from inferflux.errors import InferFluxError
+from inferflux.ir.graph import Array
 from inferflux.ir.types import DType, TensorType
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -54,10 +55,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ConvertedRows:
+    """Some rows of a tensor that is given another type than it has in its file."""
+
+    raw: Bytes  # (nbytes,), of the new type
+    values: Array  # (rows, K) float32, as the file means them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceTensor:
     """One tensor of a model, as the graph takes it.  ``shape`` is row-major, outermost first.
 
-    Where the file holds another form of it, ``read`` makes these bytes, anew every time.
+    Where the file holds another form of it, ``read`` makes these bytes, anew every time; where
+    they may stand for other values than the file's, ``convert`` tells both, some rows at a time.
     """
 
     name: str
@@ -65,6 +75,7 @@ class SourceTensor:
     shape: tuple[int, ...]
     read: Callable[[], Bytes] = field(repr=False)
     origin: Origin
+    convert: Callable[[], Iterator[ConvertedRows]] | None = field(default=None, repr=False)
 
     @property
     def raw(self) -> Bytes:

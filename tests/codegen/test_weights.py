@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.target import UnsupportedOnTarget
-from inferflux.codegen.weights import ALIGNMENT, pack_weights, plan_weights
+from inferflux.codegen.weights import ALIGNMENT, plan_weights
 from inferflux.ir import frontend, ops, passes
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.types import F16, F32, I32, tensor
@@ -46,7 +47,7 @@ def test_every_tensor_of_the_file_is_placed_exactly_once(model):
 
 def test_the_arena_is_aligned_and_holds_each_vector_as_it_is_in_the_file(model):
     source, plan = model
-    arena = pack_weights(plan, source)
+    arena = pack_weights(plan, source).arena
     assert arena.nbytes == plan.nbytes
     assert arena.ctypes.data % ALIGNMENT == 0
     norms = [packed for packed in plan.packed if not packed.value.type.layout]
@@ -60,7 +61,7 @@ def test_the_arena_is_aligned_and_holds_each_vector_as_it_is_in_the_file(model):
 def test_biases_lie_in_the_order_of_the_rows_they_are_added_to(tiny_gguf):
     source = frontend.open(tiny_gguf(architecture="qwen2", layer_types=("q4_0", "q4_0")))
     plan = plan_weights(passes.run(frontend.build(source)), "x")
-    arena = pack_weights(plan, source)
+    arena = pack_weights(plan, source).arena
     for packed in plan.packed:
         name = packed.value.sources[packed.layer or 0] if packed.value.sources else ""
         if not name.endswith(".bias"):

@@ -17,12 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
 from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory, scales_of
+from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.targets.cpu import compile_steps, object_code, target_words
-from inferflux.codegen.weights import pack_weights, plan_weights
+from inferflux.codegen.weights import plan_weights
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
 from inferflux.ir.kv_pages import QuantisedPages
@@ -202,8 +203,8 @@ class SmallStep:
         self.row_block = shape.row_block
         self.tensors = _tensors(self.graph, np.random.default_rng(seed))
         plan = plan_weights(self.graph, target.name)
-        files = {name: SimpleNamespace(raw=raw) for name, raw in self.tensors.items()}
-        self._weights = pack_weights(plan, SimpleNamespace(tensors=files))  # type: ignore[arg-type]
+        files = {name: SimpleNamespace(raw=raw, convert=None) for name, raw in self.tensors.items()}
+        self._weights = pack_weights(plan, SimpleNamespace(tensors=files)).arena  # type: ignore[arg-type]
         self.memory = plan_memory(self.graph, plan, MAX_TOKENS, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
         phases = select(self.graph, shape, target.name)
