@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inferflux.cli.options import AsJson, Numerics, Targets, Threads
+from inferflux.cli.options import AsJson, KVDtype, Numerics, Targets, Threads
 from inferflux.cli.sizes import parse_duration
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def tune(
     output: Folder = None,
     threads: Threads = None,
     numerics: Numerics = "default",
+    kv_dtype: KVDtype = "f16",
     json: AsJson = False,
 ) -> None:
     """Measure how the phases of a model are best cut on this machine, and record it."""
     from inferflux.cli.progress import build_progress
     from inferflux.cli.tuning import TuneOptions, tune_targets
 
-    options = TuneOptions(tuple(target or ()), numerics, budget, output, threads)
+    options = TuneOptions(tuple(target or ()), numerics, kv_dtype, budget, output, threads)
     with build_progress() as report:
         tuned = tune_targets(model, options, report)
     if json:

@@ -25,6 +25,7 @@ class TuneOptions:
 
     targets: tuple[str, ...] = ()
     numerics: str = "default"
+    kv_dtype: str = "f16"
     budget: float | None = None  # seconds for each target
     folder: Path | None = None
     num_workers: int | None = None
@@ -81,6 +82,7 @@ def _tune(
         lambda table: write_table(table, path),
         report,
         options.budget,
+        options.kv_dtype,
     )
     return TunedTarget(target.name, path, tuned)
 

@@ -140,9 +140,7 @@ class _TargetBuild:
         self.source, self.config = source, config
         self.target, self.numerics, self.report = target, numerics, report
         self.choose = tuning.schedule
-        self.variants = tuning.variants(
-            next(iter(graphs.values())), variants_of(target, graphs), target.name
-        )
+        self.variants = tuning.variants(graphs, variants_of(target, graphs), target.name)
         used = {variant.arithmetic for variant in self.variants}
         self.forms = [
             _Form(arithmetic, graph, target, config.vocab_size)

@@ -25,6 +25,7 @@ from inferflux.kernels.storage import (
 )
 
 MAX_WORKERS = 64
+PAGES_RANK = 5  # of pages: N, L, K and the two dimensions of one
 ROW_PADDING = 32  # rows past the last: a block of rows computes them and nobody reads them
 
 TILE_SUMS = 2048  # of two units of outputs and 32 rows: what a worker takes from tiles at once
@@ -67,7 +68,7 @@ class _Planner:
 
     def plan(self, graph: Graph) -> MemoryPlan:
         for value in graph.inputs:
-            self.memory.operands[value] = _input_operand(value)
+            self.memory.operands[value] = input_operand(value)
         self._plan_nodes(graph.nodes, graph.outputs, keep=())
         self._plan_scratch(graph)
         return self.memory
@@ -206,10 +207,10 @@ def _last_uses(nodes: Sequence[Node]) -> Mapping[Value, Node]:
     return last
 
 
-def _input_operand(value: Value) -> Operand:
+def input_operand(value: Value) -> Operand:
     """A graph input is an argument of the step: pages of a pool, or an array."""
     name = value.hint.replace(".", "_")
-    if len(value.type.shape) == 5:
+    if len(value.type.shape) == PAGES_RANK:
         layers, heads, *page = (dim for dim in value.type.shape if isinstance(dim, int))
         return Pages(name, layers, heads, page[0] * page[1] // LANES, scales_of(value))
     return Array(name)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inferflux.codegen.artifact.compiled import StepVariant
 from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan, scales_of
+from inferflux.codegen.phase_body import has_tiles, phase_body
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.words.workers import COUNTER_STRIDE
 from inferflux.codegen.templates import render
-from inferflux.ir.graph import Attr, Graph, Node, Stacked
+from inferflux.ir.graph import Attr, Graph, Node
 from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
-from inferflux.kernels.cut import chunks_of, rows_of
-from inferflux.kernels.kernel import Schedule, StepShape
-from inferflux.kernels.linear.tiles import TILE_ROWS, TILE_SHAPES
-from inferflux.kernels.storage import Operand, Pages
+from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.linear.tiles import TILE_SHAPES
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
 _DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16", "i8page": "int8"}
@@ -88,7 +87,9 @@ class StepWriter:
                 "symbol": symbol,
                 "row_block": shape.row_block,
                 "max_tokens": shape.max_tokens,
-                "tile_shapes": TILE_SHAPES[self.arithmetic] if self._has_tiles(shape) else (),
+                "tile_shapes": TILE_SHAPES[self.arithmetic]
+                if has_tiles(self.target, shape)
+                else (),
                 "handles": [f"{name}_handle: T.handle" for name in buffers],
                 "scalars": SCALARS,
                 "buffers": buffers,
@@ -139,57 +140,13 @@ class StepWriter:
                 "number": number,
                 "index": index,
                 "pieces": pieces,
-                "body": self.body(phase, names),
+                "body": phase_body(phase, self.target, self.memory, names),
             },
         )
-
-    def body(self, phase: Phase, names: Mapping[str, str]) -> str:
-        """The phase body: the template with operands, attributes and schedule filled in."""
-        operands = dict(self._operands(phase))
-        attrs = {name: _attr(value, names) for name, value in phase.node.attrs.items()}
-        return render(
-            phase.kernel.template,
-            {
-                **operands,
-                **attrs,
-                **phase.schedule,
-                **phase.kernel.parameters(operands, phase.schedule),
-                "row_count": rows_of(phase.node),
-                "row_chunks": chunks_of(phase.node, phase.schedule),
-                "scratch": self.memory.worker_scratch,
-                "panels": self.memory.worker_panels,
-                "partials": self.memory.shared_scratch,
-                "by_tiles": self._has_tiles(phase.shape),
-                "each_row": _each_row(phase.schedule),
-            },
-        )
-
-    def _has_tiles(self, shape: StepShape) -> bool:
-        """Whether products of so many rows are the tiles'."""
-        return bool(self.target.tiles) and shape.row_block >= TILE_ROWS
-
-    def _operands(self, phase: Phase) -> Iterator[tuple[str, Operand]]:
-        node = phase.node
-        for name, value in node.operands.items():
-            yield name, self.memory.operands[value]
-        for name, value in zip(phase.kernel.results, node.results, strict=True):
-            operand = self.memory.operands[value]
-            if not isinstance(operand, Pages):
-                yield name, operand
-
-
-def _each_row(schedule: Schedule) -> str:
-    """A loop over the rows of a block: over many it stays one, their sums are in memory."""
-    rows = schedule.get("row_block", 1)
-    return f"T.serial({rows})" if rows >= TILE_ROWS else f"T.unroll({rows})"
 
 
 def _num_phases(item: Phase | Layers) -> int:
     return 1 if isinstance(item, Phase) else item.phases_per_layer * item.num_layers
-
-
-def _attr(value: Attr, names: Mapping[str, str]) -> Attr:
-    return names[value.name] if isinstance(value, Stacked) else value
 
 
 def _filled(values: tuple[Attr, ...]) -> tuple[Attr, ...]:

@@ -84,7 +84,7 @@ def _plan_layers(plan: WeightPlan, node: Node, target: str) -> None:
         bases.append((plan.nbytes, stride))
         outer = dict(zip(body.weights, stacked, strict=True))
         for value, offset in offsets.items():
-            plan.operands[value] = _operand(value, f"layer_weights + T.int64({offset})")
+            plan.operands[value] = weight_operand(value, f"layer_weights + T.int64({offset})")
         for layer in range(_num_layers(stacked)):
             for value, offset in offsets.items():
                 start = plan.nbytes + layer * stride + offset
@@ -109,7 +109,7 @@ def _layer_layout(body: Graph, target: str) -> tuple[dict[Value, int], int]:
 def _place(plan: WeightPlan, value: Value, pairs: tuple[int, str] | None, target: str) -> None:
     if value in plan.operands:  # a tied head
         return
-    plan.operands[value] = _operand(value, f"T.int64({plan.nbytes})")
+    plan.operands[value] = weight_operand(value, f"T.int64({plan.nbytes})")
     plan.packed.append(Packed(plan.nbytes, _nbytes(value, target), value, None, pairs))
     plan.nbytes += _aligned(_nbytes(value, target))
 
@@ -137,7 +137,8 @@ def _is_vector(value: Value) -> bool:
     return value.type.layout in ("", VECTOR_PAIRS)
 
 
-def _operand(value: Value, base: str) -> Operand:
+def weight_operand(value: Value, base: str) -> Operand:
+    """A weight or a constant that begins at ``base``, an int64 expression in bytes."""
     shape = value.type.shape
     if _is_vector(value):
         return Vector(base, int(shape[-1]))

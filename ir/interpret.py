@@ -7,16 +7,18 @@ graph as imported, fused or rolled.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from inferflux.errors import InferFluxError
 from inferflux.ir.graph import Array, Attr, Graph, Node, Stacked, Value
+from inferflux.ir.kv_pages import Pages
 from inferflux.ir.quantised import WeightRows, dequantise
 from inferflux.ir.types import FLOATS
 
 Env = dict[Value, Any]
+Given = TypeVar("Given")
 
 
 class MissingInput(InferFluxError):
@@ -26,7 +28,7 @@ class MissingInput(InferFluxError):
 
 
 def interpret(
-    graph: Graph, inputs: Mapping[str, Array], tensors: Mapping[str, Array]
+    graph: Graph, inputs: Mapping[str, Pages], tensors: Mapping[str, Array]
 ) -> tuple[Any, ...]:
     """The outputs of ``graph``.  ``inputs`` by name; ``tensors`` as bytes, by name in the file."""
     given = [_find(inputs, value.hint, "input") for value in graph.inputs]
@@ -71,7 +73,7 @@ def _load(weight: Value, tensors: Mapping[str, Array]) -> Array | WeightRows:
     return WeightRows(dtype, raw.reshape(*shape[:-1], row_bytes))
 
 
-def _find(named: Mapping[str, Array], name: str, what: str) -> Array:
+def _find(named: Mapping[str, Given], name: str, what: str) -> Given:
     try:
         return named[name]
     except KeyError:

@@ -23,6 +23,10 @@ class QuantisedPages:
         shape: tuple[int, ...] = self.values.shape
         return shape
 
+    @property
+    def nbytes(self) -> int:
+        return int(self.values.nbytes + self.scales.nbytes)
+
     def copy(self) -> QuantisedPages:
         return QuantisedPages(self.values.copy(), self.scales.copy())
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 
 from inferflux.codegen.autotune.expression import evaluate
-from inferflux.codegen.autotune.isolate import PAGES_RANK
 from inferflux.codegen.autotune.task import Task
 from inferflux.codegen.autotune.workload import PAGE_TABLE, Workload
+from inferflux.codegen.memory import PAGES_RANK
 from inferflux.ir.types import TensorType
 from inferflux.kernels.kernel import Schedule
 
@@ -71,7 +71,7 @@ def bytes_read(task: Task) -> int:
 def _page_bytes(type_: TensorType) -> int:
     """Of one page, one layer."""
     _, _, *page = type_.shape
-    return math.prod(int(dim) for dim in page) * type_.dtype.block_bytes
+    return math.prod(int(dim) for dim in page) * type_.dtype.block_bytes // type_.dtype.block
 
 
 def multiply_adds(task: Task) -> int:

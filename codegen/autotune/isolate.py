@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inferflux.codegen.autotune.task import Task
+from inferflux.codegen.memory import PAGES_RANK
 from inferflux.ir import ops
 from inferflux.ir.graph import Attr, Graph, Stacked, Value
 from inferflux.ir.types import BF16, F32, I8X32, TensorType
 
 LAYER = "layer"  # the attribute that says which layer's part of a page is meant
-PAGES_RANK, LAYER_AXIS = 5, 1  # of pages: N, L, K and the two dimensions of one
+LAYER_AXIS = 1  # of pages
 
 
 def isolate(task: Task, num_layers: int) -> Graph:

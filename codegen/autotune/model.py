@@ -32,6 +32,7 @@ def tune_model(
     keep: Callable[[Table], None],
     report: Report,
     budget: float | None = None,
+    kv_dtype: str = "f16",
 ) -> Tuned:
     """Measure what ``table`` has no record of: every phase, then whole steps; see ``Tuner``.
 
@@ -39,7 +40,7 @@ def tune_model(
     what they hold there.  Whole steps are timed when all phases are tuned.
     """
     report.stage("reading the graph", 0.0)
-    graphs = lower(source, numerics, [target])
+    graphs = lower(source, numerics, [target], kv_dtype=kv_dtype)
     graph = next(iter(graphs.values()))
     variants = variants_of(target, graphs)
     read_bytes = min(plan_weights(graph, target.name).nbytes, MOST_READ)
@@ -49,13 +50,18 @@ def tune_model(
 
     tuner = Tuner(device, prepare, keep, report, budget)
     tuned = tuner.run(tasks(graphs, variants, target.name), table)
-    key = variants_key(graph, variants, target.name)
+    key = variants_key(graphs, variants, target.name)
     if len(variants) == 1 or tuned.table.fresh(key):
         return tuned
     if tuned.num_left or tuner.is_over():
         return replace(tuned, num_left=tuned.num_left + 1)
     model = compile_model(
-        source, (target.name,), numerics, progress=report.stage, tuning=Tuning((tuned.table,))
+        source,
+        (target.name,),
+        numerics,
+        progress=report.stage,
+        tuning=Tuning((tuned.table,)),
+        kv_dtype=kv_dtype,
     )
     report.stage("timing whole steps", 0.99)
     try:

@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 
 from inferflux.codegen.artifact.compiled import CpuStep
-from inferflux.codegen.autotune.isolate import LAYER, PAGES_RANK, isolate
+from inferflux.codegen.autotune.isolate import LAYER, isolate
 from inferflux.codegen.autotune.task import Task
 from inferflux.codegen.autotune.workload import ATTENTION_CUT, Workload, file_tensors, reads_pages
-from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
+from inferflux.codegen.memory import (
+    MAX_WORKERS,
+    PAGES_RANK,
+    ROW_PADDING,
+    MemoryPlan,
+    padded,
+    plan_memory,
+    scales_of,
+)
 from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import Layers, Phase, default_schedule
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
@@ -30,6 +38,7 @@ from inferflux.codegen.weights import (
 from inferflux.ir import ops
 from inferflux.ir.frontend.source import ModelSource, Origin, SourceTensor
 from inferflux.ir.graph import Graph, Node, Value
+from inferflux.ir.kv_pages import Pages, QuantisedPages
 from inferflux.ir.types import F32
 from inferflux.kernels import KERNELS
 from inferflux.kernels.kernel import Schedule
@@ -65,7 +74,7 @@ class Probe:
         """What one run reads: its weights, and the pages it attends to."""
         if not reads_pages(self.graph):
             return self._stride
-        pages = (array.nbytes for array in self.inputs.values() if array.ndim == PAGES_RANK)
+        pages = (given.nbytes for given in self.inputs.values() if len(given.shape) == PAGES_RANK)
         return self._stride + sum(pages) // self.copies
 
     @property
@@ -154,14 +163,18 @@ class Probe:
         return memory
 
     def _contents(self, name: str, dtype: str) -> Array:
-        given = {value.hint: value for value in self.graph.inputs}
         if name == "weights":
             return self._arena
         if name in ("spans", "merges"):
             spans = self.workload.spans
             return spans.items if name == "spans" else spans.merges
-        if name in given:
-            return _argument(given[name], self.inputs[name])
+        for value in self.graph.inputs:
+            given = self.inputs[value.hint]
+            if name == value.hint:
+                return _argument(value, given)
+            if name == scales_of(value):
+                assert isinstance(given, QuantisedPages), f"{value} has scales"
+                return given.scales
         size = self.memory.sizes.get(name, 0)
         if name == "logits":
             size = (self.task.num_rows + ROW_PADDING) * padded(_logits_width(self.node))
@@ -199,8 +212,10 @@ def _logits_width(node: Node) -> int:
     return _width(result) if result.type.shape[0] == "R" else 0
 
 
-def _argument(value: Value, given: Array) -> Array:
+def _argument(value: Value, given: Pages) -> Array:
     """With the spare rows that a block of rows reads past the last."""
+    if isinstance(given, QuantisedPages):
+        return given.values
     if _is_rows(value):
         rows = np.full((len(given) + ROW_PADDING, padded(_width(value))), np.nan, np.float32)
         rows[: len(given)] = 0

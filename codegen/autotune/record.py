@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 from dataclasses import dataclass
 
+from inferflux.codegen.autotune.own_text import own_digest
 from inferflux.codegen.keys import Key
-from inferflux.codegen.templates import template_text
 from inferflux.ir.graph import Node
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape
 
-Place = tuple[str, ...]
+Place = tuple[str, str, str, str, str]  # target, op, types, attrs, shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class TuningKey(Key):
     attrs: str
     shape: str  # of the step: what is computed together
     toolchain: str
-    template: str  # digest
+    text: str  # digest of what was measured
 
     @property
     def place(self) -> Place:
@@ -46,17 +45,22 @@ class Record:
     default_us: float  # median of the family's default, measured between the others
 
 
+def phase_place(node: Node, shape: StepShape, target: str) -> Place:
+    """What a record of a phase is about: equal for equal phases of different models."""
+    types = " ".join(str(value.type) for value in (*node.inputs, *node.results))
+    attrs = " ".join(f"{name}={value}" for name, value in sorted(node.attrs.items()))
+    return (target, node.op.name, types, attrs, _shape(shape))
+
+
 def tuning_key(kernel: Kernel, node: Node, shape: StepShape, target: str) -> TuningKey:
-    """The key of a phase: equal for equal phases of different models."""
-    return TuningKey(
-        target=target,
-        op=node.op.name,
-        types=" ".join(str(value.type) for value in (*node.inputs, *node.results)),
-        attrs=" ".join(f"{name}={value}" for name, value in sorted(node.attrs.items())),
-        shape=_shape(shape),
-        toolchain=toolchain(),
-        template=template_digest(kernel.template),
-    )
+    """The key of a phase.  Its text is written for it: ask only where there is a record."""
+    place = phase_place(node, shape, target)
+    return key_at(place, own_digest(kernel, node, shape, target))
+
+
+def key_at(place: Place, text: str) -> TuningKey:
+    """The key that a record of a place has if it is made now."""
+    return TuningKey(*place, toolchain(), text)
 
 
 def toolchain() -> str:
@@ -68,8 +72,3 @@ def _shape(shape: StepShape) -> str:
     """What is computed together; the tokens a variant takes do not change how it computes them."""
     chunk = f" row_blocks={shape.row_blocks}" if shape.row_blocks > 1 else ""
     return f"row_block={shape.row_block}{chunk}"
-
-
-def template_digest(template: str) -> str:
-    """The first half of sha256 over a template and all that it imports."""
-    return hashlib.sha256(template_text(template).encode()).hexdigest()[:32]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from inferflux.codegen.autotune.record import Place, TuningKey, tuning_key
+from inferflux.codegen.autotune.own_text import has_choice
+from inferflux.codegen.autotune.record import Place, TuningKey, phase_place, tuning_key
 from inferflux.codegen.autotune.variants import Variant
 from inferflux.codegen.select import Phase, select
 from inferflux.ir.graph import Attr, Graph, Node, Value
@@ -67,10 +68,10 @@ def tasks(
     found: dict[Place, Task] = {}
     for variant in variants:
         for phase, scope in _phases(graphs[variant.arithmetic], target, variant.shape):
-            key = tuning_key(phase.kernel, phase.node, phase.shape, target)
-            task = Task(phase, variant.arithmetic, scope, key)
-            if len(task.space) > 1:
-                found.setdefault(key.place, task)
+            place = phase_place(phase.node, phase.shape, target)
+            if place not in found and has_choice(phase.kernel, phase.node, phase.shape):
+                key = tuning_key(phase.kernel, phase.node, phase.shape, target)
+                found[place] = Task(phase, variant.arithmetic, scope, key)
     return tuple(found.values())
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from inferflux.codegen.autotune.record import tuning_key
+from inferflux.codegen.autotune.record import (
+    Place,
+    Record,
+    TuningKey,
+    phase_place,
+    tuning_key,
+)
 from inferflux.codegen.autotune.table import Table, parse_table
-from inferflux.codegen.autotune.variants import Variant, serving, variants_key
+from inferflux.codegen.autotune.variants import (
+    Variant,
+    serving,
+    step_place,
+    variants_key,
+)
 from inferflux.codegen.select import default_schedule
 from inferflux.ir.graph import Graph, Node
 from inferflux.kernels.kernel import Kernel, Schedule, StepShape
@@ -25,13 +36,12 @@ class Tuning:
     tables: tuple[Table, ...] = ()
 
     def variants(
-        self, graph: Graph, variants: Sequence[Variant], target: str
+        self, graphs: Mapping[str, Graph], variants: Sequence[Variant], target: str
     ) -> tuple[Variant, ...]:
         """Which variants of a step serve how many tokens: as recorded, else as they say."""
-        key = variants_key(graph, variants, target)
-        for record in (table.fresh(key) for table in self.tables):
-            if record is not None:
-                return serving(variants, record.schedule)
+        place = step_place(graphs, variants, target)
+        for record in self._fresh(place, lambda: variants_key(graphs, variants, target)):
+            return serving(variants, record.schedule)
         return tuple(variants)
 
     @property
@@ -43,15 +53,20 @@ class Tuning:
         """How a phase is cut: as recorded under exactly its key, else by its family's default.
 
         A record of a schedule that the family's space no longer has is as stale as one of another
-        template.
+        text.
         """
-        space = list(kernel.schedules(node, shape))
-        if len(space) > 1:
-            key = tuning_key(kernel, node, shape, target)
-            for record in (table.fresh(key) for table in self.tables):
-                if record is not None and record.schedule in space:
-                    return record.schedule
+        place = phase_place(node, shape, target)
+        for record in self._fresh(place, lambda: tuning_key(kernel, node, shape, target)):
+            if record.schedule in kernel.schedules(node, shape):
+                return record.schedule
         return default_schedule(kernel, node, shape, target)
+
+    def _fresh(self, place: Place, key: Callable[[], TuningKey]) -> Iterator[Record]:
+        """What the tables say of a place, those that hold.  The key is made only if one does."""
+        found = [table.records[place] for table in self.tables if place in table.records]
+        if found:
+            now = key()
+            yield from (record for record in found if record.key == now)
 
 
 def shipped_tuning() -> Tuning:

@@ -11,8 +11,10 @@ from inferflux.codegen.autotune.probe import Probe
 from inferflux.errors import InferFluxError
 from inferflux.ir.graph import Node
 from inferflux.ir.interpret import interpret
+from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows
+from inferflux.ir.types import I8PAGE
 from inferflux.kernels.linear.layouts import pair_order
 from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
 
@@ -22,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # that leaves a piece out, or computes it twice, is off by the values themselves.
 TOLERANCE = {"float32": 1e-4, "float16": 2**-10}
 ONE_OFF = 0.02  # share of the int8 and bf16 values that may differ, by one: nearly halves
+HALF = 0.502  # of a unit of quantised pages: rounded, by a scale that was rounded itself
 BF16_STEP = 2**-7  # from one bf16 to the next, of the value
 
 
@@ -41,7 +44,11 @@ def check(probe: Probe, buffers: Mapping[str, Array]) -> None:
     meant = interpret(probe.graph, probe.inputs, probe.tensors)
     for value, name, wanted in zip(probe.graph.outputs, probe.node.op.results, meant, strict=True):
         place = probe.memory.operands[value]
-        if not _agrees(place, buffers, _as_stored(name, wanted, probe.node)):
+        if isinstance(wanted, QuantisedPages):
+            is_right = _pages_agree(place, buffers, wanted, name, probe.node)
+        else:
+            is_right = _agrees(place, buffers, _as_stored(name, wanted, probe.node))
+        if not is_right:
             raise WrongResult(f"{probe.task}: {name} is not what NumPy gives")
 
 
@@ -71,6 +78,27 @@ def _agrees(place: Operand, buffers: Mapping[str, Array], wanted: Any) -> bool:
             return _is_close(buffers[place.buffer].reshape(wanted.shape), wanted)
         case _:
             raise AssertionError(f"a tuned phase gives {place}")
+
+
+def _pages_agree(
+    place: Operand, buffers: Mapping[str, Array], wanted: QuantisedPages, name: str, node: Node
+) -> bool:
+    """Within the units that both round to: pairs that lie together have other blocks than NumPy."""
+    assert isinstance(place, Pages), f"{name} lies in {place}"
+    values = buffers[place.buffer].reshape(wanted.values.shape)
+    scales = buffers[place.scales].reshape(wanted.scales.shape)
+    got, unit = _numbers(QuantisedPages(values, scales), name)
+    meant, meant_unit = (_as_stored(name, x, node) for x in _numbers(wanted, name))
+    return bool((np.abs(got - meant) <= HALF * (unit + meant_unit)).all())
+
+
+def _numbers(pages: QuantisedPages, name: str) -> tuple[Array, Array]:
+    """What pages hold as float32, and the unit of each number."""
+    scales = pages.scales.astype(np.float32)  # [N, L, K, D_h / 32, P]
+    if name == "values":
+        scales = scales.swapaxes(3, 4)
+    units = np.repeat(scales, I8PAGE.block, axis=4 if name == "values" else 3)
+    return pages.values * units, units
 
 
 def _is_close(got: Array, wanted: Array) -> bool:

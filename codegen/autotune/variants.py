@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from inferflux.codegen.autotune.record import TuningKey, template_digest, toolchain
+from inferflux.codegen.autotune.own_text import step_digest
+from inferflux.codegen.autotune.record import Place, TuningKey, key_at
+from inferflux.codegen.memory import PAGES_RANK
+from inferflux.codegen.select import select
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
 from inferflux.ir.graph import Graph
-from inferflux.kernels import KERNELS
 from inferflux.kernels.kernel import StepShape
 
 STEP = "step"  # what a record of variants is about, where others name an op
@@ -42,19 +43,23 @@ def variants_of(target: CpuTarget, arithmetics: Iterable[str]) -> tuple[Variant,
     )
 
 
-def variants_key(graph: Graph, variants: Sequence[Variant], target: str) -> TuningKey:
-    """The key of a whole step: equal for models whose weights are of equal types and shapes."""
-    templates = sorted({kernel.template for kernel in KERNELS.values()})
-    digests = "".join(template_digest(template) for template in templates)
-    return TuningKey(
-        target=target,
-        op=STEP,
-        types=" ".join(str(weight.type) for weight in graph.weights),
-        attrs="",
-        shape=" ".join(variant.name for variant in variants),
-        toolchain=toolchain(),
-        template=hashlib.sha256(digests.encode()).hexdigest()[:32],
-    )
+def step_place(graphs: Mapping[str, Graph], variants: Sequence[Variant], target: str) -> Place:
+    """What a record of a step is about: equal for models of equal weights and pages.
+
+    ``graphs``: of the model, by arithmetic.
+    """
+    graph = next(iter(graphs.values()))
+    pages = [value for value in graph.inputs if len(value.type.shape) == PAGES_RANK]
+    types = " ".join(str(value.type) for value in (*graph.weights, *pages))
+    return (target, STEP, types, "", " ".join(variant.name for variant in variants))
+
+
+def variants_key(
+    graphs: Mapping[str, Graph], variants: Sequence[Variant], target: str
+) -> TuningKey:
+    """The key of a whole step.  All its phases are written for it, as for ``tuning_key``."""
+    steps = (select(graphs[each.arithmetic], each.shape, target) for each in variants)
+    return key_at(step_place(graphs, variants, target), step_digest(steps, target))
 
 
 def serving(variants: Sequence[Variant], starts: Mapping[str, int]) -> tuple[Variant, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ import numpy as np
 from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.spans import Spans, cut_attention
 from inferflux.ir.graph import Graph, Value
+from inferflux.ir.kv_pages import Pages, QuantisedPages
 from inferflux.ir.quantised import BLOCK, quantise
-from inferflux.ir.types import TensorType
+from inferflux.ir.types import I8PAGE, TensorType
 from inferflux.kernels.attention.space import BLOCK as TOKENS
 from inferflux.kernels.attention.space import SPAN
 
@@ -29,6 +31,7 @@ PAGE_TABLE = "page_table"  # what an op takes that attends to pages
 DECODE = 16  # tokens
 DEPTH = 512  # tokens in the cache of each sequence that decodes
 PATTERN_ROWS = 13 * 16  # of a weight, which repeats after an odd number of panels
+WHOLE_SPREAD = 30  # of int8 numbers: four deviations are within
 PATTERN_NUMBERS = (1 << 16) - 1  # of pages
 _NUMPY: Mapping[str, type[np.generic]] = {"f32": np.float32, "f16": np.float16, "i32": np.int32}
 
@@ -59,7 +62,7 @@ class Workload:
         starts = np.arange(self.num_tokens + 1) if self.is_decode else [0, self.num_tokens]
         return cut_attention(np.array(starts, np.int32), self._positions(), ATTENTION_CUT)
 
-    def inputs(self, graph: Graph, seed: int = 0) -> dict[str, Array]:
+    def inputs(self, graph: Graph, seed: int = 0) -> dict[str, Pages]:
         """What a step takes for the inputs of an isolated graph."""
         random = np.random.default_rng(seed)
         return {value.hint: self._input(value, graph, random) for value in graph.inputs}
@@ -70,7 +73,7 @@ class Workload:
             return self.num_sequences * self.pages_per_sequence
         return self.num_tokens if self.is_decode else self.pages_per_sequence
 
-    def _input(self, value: Value, graph: Graph, random: np.random.Generator) -> Array:
+    def _input(self, value: Value, graph: Graph, random: np.random.Generator) -> Pages:
         match value.hint:
             case "positions":
                 return self._positions()
@@ -80,15 +83,19 @@ class Workload:
                 return self._slots()
             case "page_table":
                 return self._page_table()
+            case _ if len(value.type.shape) == 2:
+                return _rows(value.type, {"T": self.num_tokens, "R": self.num_rows}, random)
             case _:
-                return self._floats(value.type, graph, random)
+                return self._pages(value, graph, random)
 
-    def _floats(self, type_: TensorType, graph: Graph, random: np.random.Generator) -> Array:
-        dtype = _NUMPY[type_.dtype.name]
-        if len(type_.shape) == 2:
-            return _rows(type_, {"T": self.num_tokens, "R": self.num_rows}, random)
-        shape = (self.num_pages(graph), *(int(dim) for dim in type_.shape[1:]))
-        return _numbers(shape, dtype, random) if reads_pages(graph) else np.zeros(shape, dtype)
+    def _pages(self, value: Value, graph: Graph, random: np.random.Generator) -> Pages:
+        """Full ones where they are read; ones to append to are empty."""
+        shape = (self.num_pages(graph), *(int(dim) for dim in value.type.shape[1:]))
+        make = partial(_numbers, random=random) if reads_pages(graph) else np.zeros
+        if value.type.dtype != I8PAGE:
+            return make(shape, _NUMPY[value.type.dtype.name])
+        blocks = (*shape[:3], math.prod(shape[3:]) // (PAGE_SIZE * I8PAGE.block), PAGE_SIZE)
+        return QuantisedPages(make(shape, np.int8), make(blocks, np.float16))
 
     def _positions(self) -> Array:
         positions = np.arange(self.num_tokens, dtype=np.int32)
@@ -121,7 +128,8 @@ def _rows(type_: TensorType, sizes: Mapping[str, int], random: np.random.Generat
 
 def _numbers(shape: tuple[int, ...], dtype: type[np.generic], random: np.random.Generator) -> Array:
     """Numbers around zero, in a pattern that repeats: making so many takes time."""
-    return np.resize(random.normal(0, 1, PATTERN_NUMBERS).astype(dtype), shape)
+    spread = WHOLE_SPREAD if dtype is np.int8 else 1
+    return np.resize(random.normal(0, spread, PATTERN_NUMBERS).astype(dtype), shape)
 
 
 def file_tensors(graph: Graph, seed: int = 0) -> dict[str, Array]:

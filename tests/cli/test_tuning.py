@@ -104,6 +104,22 @@ def test_records_of_so_many_workers_are_not_mixed_with_others(
         tune_targets(str(small_gguf), three, Silent())
 
 
+def test_phases_of_quantised_pages_are_tuned_where_they_are_asked_for(
+    small_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def lower(*given: Any, **named: Any) -> Any:
+        asked.append(named["kv_dtype"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuner, "lower", lower)
+    words = ["tune", str(small_gguf), "--target", TARGET, "--output", str(tmp_path)]
+    for more in ([], ["--kv-dtype", "int8"]):
+        CliRunner().invoke(app, [*words, *more])
+    assert asked == ["f16", "int8"]
+
+
 def test_a_target_that_does_not_run_here_is_not_measured(
     small_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
+from inferflux.codegen import step
 from inferflux.codegen.memory import plan_memory
+from inferflux.codegen.phase_body import phase_body
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import StepWriter
 from inferflux.codegen.targets import TARGETS
@@ -55,10 +57,11 @@ def phase_of(phases, op, kind):
 @pytest.mark.parametrize("op", FAMILIES)
 def test_a_phase_reads_like_this(written, golden, op):
     writer, phases, _ = written
-    golden(f"{op}.tir", writer.body(phase_of(phases, op, FAMILIES[op]), {}).strip() + "\n")
+    phase = phase_of(phases, op, FAMILIES[op])
+    golden(f"{op}.tir", phase_body(phase, writer.target, writer.memory, {}).strip() + "\n")
 
 
 def test_the_step_around_the_phases_reads_like_this(written, golden, monkeypatch):
     writer, phases, plan = written
-    monkeypatch.setattr(StepWriter, "body", lambda self, phase, names: f"{phase.node.op}(piece)")
+    monkeypatch.setattr(step, "phase_body", lambda phase, *_: f"{phase.node.op}(piece)")
     golden("step.tir", writer.write(phases, plan.layer_bases, SHAPE).text)

@@ -106,3 +106,28 @@ def test_a_phase_of_tiles_is_written_with_their_shapes(small_model):
         text = Probe(task, target, copies=2).text(task.space[0]).text
         has_tiles = task.phase.shape.row_block >= TILE_ROWS
         assert ("tiles_configured" in text) == has_tiles, str(task)
+
+
+@pytest.mark.parametrize("op", ["attention_quantise", "qkv_rope_append"])
+@pytest.mark.parametrize("pairs", ["llama", "qwen2"])
+def test_quantised_pages_are_made_up_and_held_to_numpy(tiny_gguf, op, pairs):
+    source = frontend.open(tiny_gguf(architecture=pairs, head_dim=64, hidden=128))
+    graph = passes.run(frontend.build(source), kv_dtype="int8")
+    given = tasks({"i8x32": graph}, [Variant("i8x32", StepShape(4, 16))], TARGET.name)
+    task = next(task for task in given if task.key.op == op)
+    assert "i8page" in task.key.types
+    trials = DeviceTrials(task, TARGET, ThisMachine(1), read_bytes=1)
+    trials.check(task.space[-1])
+    assert trials.launch(task.space[0])() > 0
+
+
+def test_a_piece_of_quantised_pages_that_is_left_out_is_found(small_model):
+    graph = passes.run(frontend.build(frontend.open(small_model)), kv_dtype="int8")
+    given = tasks({"i8x32": graph}, [Variant("i8x32", StepShape(4, 16))], TARGET.name)
+    task = next(task for task in given if task.key.op == "qkv_rope_append")
+    kernel = task.phase.kernel
+    short = replace(kernel, pieces=lambda node, schedule: f"{kernel.pieces(node, schedule)} - 1")
+    broken = replace(task, phase=replace(task.phase, kernel=short))
+    trials = DeviceTrials(broken, TARGET, ThisMachine(1), read_bytes=1)
+    with pytest.raises(WrongResult, match="values"):
+        trials.check(broken.space[0])

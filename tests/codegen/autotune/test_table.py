@@ -17,7 +17,7 @@ KEY = TuningKey(
     attrs="",
     shape="row_block=4",
     toolchain="apache-tvm 0.27",
-    template="0123456789abcdef",
+    text="0123456789abcdef",
 )
 SCHEDULE = {"row_block": 4, "panels": 6, "prefetch": 2560}
 
@@ -42,13 +42,13 @@ def test_what_is_written_comes_back(table):
 
 
 def test_a_newer_record_takes_the_place_of_an_older_one(table, record_of):
-    newer = record_of(replace(KEY, template="another"), {"panels": 1})
+    newer = record_of(replace(KEY, text="another"), {"panels": 1})
     after = table.with_record(newer)
     assert after.find(KEY) is newer
     assert len(after.records) == len(table.records)
 
 
-@pytest.mark.parametrize("factor", ["toolchain", "template"])
+@pytest.mark.parametrize("factor", ["toolchain", "text"])
 def test_a_record_found_out_with_something_else_is_stale(table, factor):
     changed = replace(KEY, **{factor: "another"})
     assert table.fresh(KEY) is not None

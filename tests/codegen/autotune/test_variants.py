@@ -30,8 +30,13 @@ def timer(variant, num_tokens):
 
 
 @pytest.fixture
-def key(fused):
-    return variants_key(fused, VARIANTS, TARGET)
+def graphs(fused):
+    return {"i8x32": fused, "bf16": fused}
+
+
+@pytest.fixture
+def key(graphs):
+    return variants_key(graphs, VARIANTS, TARGET)
 
 
 @pytest.fixture
@@ -73,15 +78,15 @@ def test_the_last_of_an_arithmetic_takes_whole_steps():
     ]
 
 
-def test_a_build_compiles_what_serves(fused, record, table_of):
-    tuned = Tuning((table_of(record),)).variants(fused, VARIANTS, TARGET)
+def test_a_build_compiles_what_serves(graphs, record, table_of):
+    tuned = Tuning((table_of(record),)).variants(graphs, VARIANTS, TARGET)
     assert [variant.name for variant in tuned] == ["i8x32_1", "i8x32_4", "bf16_12"]
     assert [variant.shape.min_tokens for variant in tuned] == [1, 3, 17]
     assert tuned[2].shape.row_blocks == 22, "all else stays"
 
 
-def test_without_a_fresh_record_all_variants_serve_as_they_say(fused, key, record, table_of):
-    stale = replace(record, key=replace(key, template="an older text"))
+def test_without_a_fresh_record_all_variants_serve_as_they_say(graphs, key, record, table_of):
+    stale = replace(record, key=replace(key, text="another"))
     for tuning in (Tuning(), Tuning((table_of(stale),))):
-        assert tuning.variants(fused, VARIANTS, TARGET) == VARIANTS
-    assert Tuning((table_of(record),)).variants(fused, VARIANTS[:2], TARGET) == VARIANTS[:2]
+        assert tuning.variants(graphs, VARIANTS, TARGET) == VARIANTS
+    assert Tuning((table_of(record),)).variants(graphs, VARIANTS[:2], TARGET) == VARIANTS[:2]
