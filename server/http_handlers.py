@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import TypeVar
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -63,7 +62,10 @@ async def readyz(exchange: Exchange) -> ASGIApp:
 
 
 async def metrics(exchange: Exchange) -> ASGIApp:
-    return Response(exchange.telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+    from inferflux.server.exposition import CONTENT_TYPE, exposition  # no start waits for it
+
+    text = exposition(exchange.telemetry.counts, exchange.service.engine.stats)
+    return Response(text, media_type=CONTENT_TYPE)
 
 
 async def undeclared(exchange: Exchange) -> ASGIApp:

@@ -32,7 +32,7 @@ async def serve_engine(
 ) -> None:
     """Serve an engine that is up, until a signal."""
     service = GenerationService(model, engine)
-    doors = Doors(service, Telemetry(lambda: engine.stats))
+    doors = Doors(service, Telemetry())
     try:
         http, grpc = await doors.open(config.http, config.grpc)
         stop = _stop_signal()

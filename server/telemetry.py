@@ -6,20 +6,15 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-
-from inferflux.engine.messages import EngineStats
 from inferflux.errors import InferFluxError
 from inferflux.server import errors
+from inferflux.server.counts import Counts
 
 log = logging.getLogger(__name__)
-
-_TTFT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_TPOT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 
 @dataclass(slots=True)
@@ -67,78 +62,42 @@ class RequestRecord:
 
 
 class Telemetry:
-    """The server's metrics, in a registry of their own."""
+    """What one server counts and logs of its requests."""
 
-    def __init__(self, stats: Callable[[], EngineStats]) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "inferflux_requests",
-            "Requests answered, by route and code.",
-            ("route", "code"),
-            registry=self.registry,
-        )
-        self._in_flight = Gauge(
-            "inferflux_requests_in_flight", "Requests being answered.", registry=self.registry
-        )
-        self._prompt_tokens = Counter(
-            "inferflux_prompt_tokens", "Prompt tokens read.", registry=self.registry
-        )
-        self._output_tokens = Counter(
-            "inferflux_output_tokens", "Output tokens written.", registry=self.registry
-        )
-        self._ttft = Histogram(
-            "inferflux_ttft_seconds",
-            "Time from a request's arrival to its first output token.",
-            buckets=_TTFT_BUCKETS,
-            registry=self.registry,
-        )
-        self._tpot = Histogram(
-            "inferflux_tpot_seconds",
-            "Time per output token after the first, over one request.",
-            buckets=_TPOT_BUCKETS,
-            registry=self.registry,
-        )
-        self._add_engine_gauges(stats)
-
-    def _add_engine_gauges(self, stats: Callable[[], EngineStats]) -> None:
-        """Gauges the engine sends after each step, read when the metrics are."""
-        for name, text, read in (
-            ("running", "Sequences in the running batch.", lambda: stats().num_running),
-            ("queue_length", "Requests waiting for the batch.", lambda: stats().num_waiting),
-            ("free_pages", "KV pages free.", lambda: stats().free_pages),
-            ("total_pages", "KV pages in all.", lambda: stats().total_pages),
-        ):
-            Gauge(f"inferflux_{name}", text, registry=self.registry).set_function(read)
+    def __init__(self) -> None:
+        self.counts = Counts()
 
     @contextmanager
     def request(self, route: str, log_level: int = logging.INFO) -> Iterator[RequestRecord]:
         """Count, time and log one request."""
         record = RequestRecord(route, log_level)
-        with self._in_flight.track_inprogress():
-            try:
-                yield record
-            finally:
-                self._close(record)
+        self.counts.in_flight += 1
+        try:
+            yield record
+        finally:
+            self.counts.in_flight -= 1
+            self._count(record)
+            _log(record)
 
-    def _close(self, record: RequestRecord) -> None:
-        self._requests.labels(record.route, record.code).inc()
-        self._prompt_tokens.inc(record.prompt_tokens)
-        self._output_tokens.inc(record.output_tokens)
+    def _count(self, record: RequestRecord) -> None:
+        counts = self.counts
+        counts.requests[record.route, record.code] += 1
+        counts.prompt_tokens += record.prompt_tokens
+        counts.output_tokens += record.output_tokens
         if record.ttft is not None:
-            self._ttft.observe(record.ttft)
+            counts.ttft.observe(record.ttft)
         if record.tpot is not None:
-            self._tpot.observe(record.tpot)
-        log.log(
-            record.log_level,
-            "request %s route=%s code=%s prompt_tokens=%d output_tokens=%d seconds=%.3f",
-            record.request_id,
-            record.route,
-            record.code,
-            record.prompt_tokens,
-            record.output_tokens,
-            time.perf_counter() - record.started,
-        )
+            counts.tpot.observe(record.tpot)
 
-    def exposition(self) -> bytes:
-        """All metrics, in Prometheus' text format."""
-        return generate_latest(self.registry)
+
+def _log(record: RequestRecord) -> None:
+    log.log(
+        record.log_level,
+        "request %s route=%s code=%s prompt_tokens=%d output_tokens=%d seconds=%.3f",
+        record.request_id,
+        record.route,
+        record.code,
+        record.prompt_tokens,
+        record.output_tokens,
+        time.perf_counter() - record.started,
+    )

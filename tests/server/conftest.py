@@ -230,7 +230,7 @@ def engine(model: ServedModel) -> FakeEngine:
 @pytest.fixture
 async def server(engine: FakeEngine) -> AsyncIterator[Served]:
     service = GenerationService(engine.model, engine)
-    telemetry = Telemetry(lambda: engine.stats)
+    telemetry = Telemetry()
     doors = Doors(service, telemetry)
     http, grpc_address = await doors.open(Address("127.0.0.1", 0), Address("127.0.0.1", 0))
     yield Served(service, engine, telemetry, http, grpc_address)

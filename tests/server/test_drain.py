@@ -103,7 +103,7 @@ def test_a_loopback_address_is_accepted(host):
 
 async def test_a_taken_port_is_refused_by_its_address(server):
     service = GenerationService(server.engine.model, server.engine)
-    doors = Doors(service, Telemetry(lambda: server.engine.stats))
+    doors = Doors(service, Telemetry())
     with pytest.raises(AddressInUse, match=str(server.http.port)):
         await doors.open(server.http, ANY_PORT)
     with pytest.raises(AddressInUse, match=str(server.grpc.port)):

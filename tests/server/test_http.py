@@ -27,10 +27,6 @@ async def events(http, body):
     return [frame.removeprefix("data: ") for frame in frames]
 
 
-def metric(server, name):
-    return server.telemetry.registry.get_sample_value(name)
-
-
 async def test_a_stream_ends_with_done(http):
     payloads = await events(http, COMPLETION)
     assert payloads[-1] == "[DONE]"
@@ -179,6 +175,8 @@ async def test_metrics_count_requests_tokens_and_pages(http, server):
     assert "inferflux_free_pages 100.0" in text
     assert "inferflux_ttft_seconds_count 1.0" in text
     assert "inferflux_tpot_seconds_count 1.0" in text
+    assert 'inferflux_tpot_seconds_bucket{le="+Inf"} 1.0' in text
+    assert "inferflux_requests_in_flight 1.0" in text  # this one
 
 
 async def test_a_request_is_one_log_line_without_prompt_or_output(http, caplog):
