@@ -22,13 +22,14 @@ HINTS: Mapping[str, str] = {
 }
 
 
-def run(app: typer.Typer) -> None:
+def run(app: typer.Typer, context: object = None) -> None:
     """Run a command line: every expected failure is one line on stderr and an exit code.
 
-    Typer itself ends usage errors with 2, Ctrl-C with 130 and a closed pipe quietly.
+    Its commands find ``context`` in typer's. Typer itself ends usage errors with 2, Ctrl-C with 130
+    and a closed pipe quietly.
     """
     try:
-        app()
+        app(obj=context)
     except InferFluxError as error:
         report(str(error), HINTS.get(error.code))
         sys.exit(USAGE if isinstance(error, InvalidArgument) else FAILED)

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from typing import Final
+
 import typer
 
 from inferflux.cli import errors
-from inferflux.cli.models import models
-from inferflux.cli.pull import pull
-from inferflux.cli.synth import synth
-from inferflux.cli.version import show_version
+from inferflux.cli.command_line import command_line
 
-app = typer.Typer(
-    name="inferctl",
-    help="Keep the models on this machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+COMMANDS: Final = {
+    "pull": "inferflux.cli.pull:pull",
+    "models": "inferflux.cli.models:models",
+    "synth": "inferflux.cli.synth:synth",
+}
 
 
-@app.callback()
-def options(
-    version: bool = typer.Option(
-        False, "--version", callback=show_version, is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    """Keep the models on this machine."""
-
-
-app.command("pull")(pull)
-app.command("models")(models)
-app.command("synth")(synth)
+def app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Its commands, or the one that ``arguments`` name."""
+    return command_line("inferctl", "Keep the models on this machine.", COMMANDS, arguments)
 
 
 def main() -> None:
     """Entry point of the `inferctl` command."""
-    errors.run(app)
+    errors.run(app(sys.argv[1:]))

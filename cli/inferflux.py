@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
 import typer
 
 from inferflux.cli import errors
-from inferflux.cli.bench import bench
-from inferflux.cli.compile import compile_
-from inferflux.cli.inspect import inspect
-from inferflux.cli.report import report
-from inferflux.cli.run import run
-from inferflux.cli.serve import serve
-from inferflux.cli.tune import tune
-from inferflux.cli.version import show_version
+from inferflux.cli.command_line import command_line
 
-app = typer.Typer(
-    name="inferflux",
-    help="Compile a language model once, run it, measure it, serve it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+if TYPE_CHECKING:
+    from inferflux.engine.launch import Launched
 
-
-@app.callback()
-def options(
-    version: bool = typer.Option(
-        False, "--version", callback=show_version, is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    """Compile a language model once, run it, measure it, serve it."""
+COMMANDS: Final = {
+    "compile": "inferflux.cli.compile:compile_",
+    "tune": "inferflux.cli.tune:tune",
+    "inspect": "inferflux.cli.inspect:inspect",
+    "run": "inferflux.cli.run:run",
+    "serve": "inferflux.cli.serve:serve",
+    "bench": "inferflux.cli.bench:bench",
+    "report": "inferflux.cli.report:report",
+}
+_SUMMARY: Final = "Compile a language model once, run it, measure it, serve it."
 
 
-app.command("compile")(compile_)
-app.command("tune")(tune)
-app.command("inspect")(inspect)
-app.command("run")(run)
-app.command("serve")(serve)
-app.command("bench")(bench)
-app.command("report")(report)
+def app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Its commands, or the one that ``arguments`` name."""
+    return command_line("inferflux", _SUMMARY, COMMANDS, arguments)
 
 
-def main() -> None:
-    """Entry point of the `inferflux` command."""
-    errors.run(app)
+def main(launched: Launched | None = None) -> None:
+    """Run the command line.  ``launched``: an engine's process, for `serve` to use."""
+    errors.run(app(sys.argv[1:]), launched)

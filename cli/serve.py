@@ -42,6 +42,7 @@ Ctrl-C drains and stops."""
 
 
 def serve(
+    context: typer.Context,
     model: Model,
     host: Annotated[str, typer.Option(help="Address of both doors; loopback only.")] = "127.0.0.1",
     http_port: Port = 8000,
@@ -83,7 +84,7 @@ def serve(
     )
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("inferflux").setLevel(logging.INFO)  # a line per request, none per token
-    app.serve(config, greet)
+    app.serve(config, greet, context.obj)
 
 
 def _artifact(model: str, numerics: str, kv_dtype: str) -> Path:

@@ -1,15 +1,15 @@
-"""A child process that runs an engine, and the private socket it is spoken to through."""
+"""An engine's process as this one speaks to it: frames over the private socket, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import sys
+import subprocess
 from dataclasses import dataclass
 
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.errors import FrameError
 from inferflux.engine.frames import LENGTH, MAX_FRAME_BYTES, decode_upward, encode
+from inferflux.engine.launch import Launched
 from inferflux.engine.messages import PROTOCOL_VERSION, Downward, Start, Upward
 
 
@@ -19,9 +19,9 @@ class ChildEnded(Exception):
 
 @dataclass(slots=True)
 class Child:
-    """One engine process.  The socket has no name anywhere: only these two can reach it."""
+    """One engine process."""
 
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -42,27 +42,16 @@ class Child:
     async def stop(self, grace: float) -> int:
         """Close the socket, which ends the child; kill it where it has not in ``grace`` seconds."""
         self.writer.close()
-        try:
-            async with asyncio.timeout(grace):
-                return await self.process.wait()
-        except TimeoutError:
+        ended = asyncio.ensure_future(asyncio.to_thread(self.process.wait))
+        await asyncio.wait([ended], timeout=grace)
+        if not ended.done():
             self.process.kill()
-            return await self.process.wait()
+        return await ended
 
 
-async def spawn(config: EngineConfig, loader: str) -> Child:
-    """Start an engine process and tell it what to load."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        # -P: the working directory is no place to import from.
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "inferflux.engine.worker"),
-            *("--fd", str(theirs.fileno()), "--loader", loader),
-            pass_fds=(theirs.fileno(),),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
-    child = Child(process, reader, writer)
+async def begin(launched: Launched, config: EngineConfig) -> Child:
+    """Tell a process what to load."""
+    reader, writer = await asyncio.open_unix_connection(sock=launched.socket)
+    child = Child(launched.process, reader, writer)
     child.send(Start(PROTOCOL_VERSION, config))
     return child

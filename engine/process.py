@@ -7,15 +7,14 @@ import contextlib
 import logging
 from dataclasses import dataclass
 
-from inferflux.engine.child import Child, ChildEnded, spawn
+from inferflux.engine.child import Child, ChildEnded, begin
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.errors import EngineFailed, FrameError
+from inferflux.engine.launch import DEFAULT_LOADER, Launched, launch
 from inferflux.engine.messages import PROTOCOL_VERSION, Downward, Failure, Hello, StepFrame
 from inferflux.engine.streaming_client import StreamingClient
 
 log = logging.getLogger(__name__)
-
-DEFAULT_LOADER = "inferflux.engine.loading:load"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,14 @@ class EngineProcess(StreamingClient):
         config: EngineConfig,
         *,
         loader: str = DEFAULT_LOADER,
+        launched: Launched | None = None,  # the first process, where it was started in advance
         backoff: Backoff | None = None,
         grace: float = 5.0,
     ) -> None:
         super().__init__(config.max_open)
         self._config = config
         self._loader = loader
+        self._launched = launched
         self._backoff = backoff or Backoff()
         self._grace = grace  # seconds from asking the process to end to killing it
         self._child: Child | None = None
@@ -101,7 +102,8 @@ class EngineProcess(StreamingClient):
     async def _live(self, came_up: asyncio.Future[None]) -> str:
         """One life of an engine process; gives the reason of its end."""
         try:
-            child = self._child = await spawn(self._config, self._loader)
+            launched, self._launched = self._launched or launch(self._loader), None
+            child = self._child = await begin(launched, self._config)
         except OSError as error:
             return f"no process can be started: {error}"
         reason = "the engine is closed"

@@ -1,8 +1,7 @@
-"""The engine process: ``python -m inferflux.engine.worker``, started by EngineProcess alone."""
+"""The engine process: ``python -m inferflux.engine.worker FD LOADER``, started by launch alone."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import logging
@@ -66,23 +65,23 @@ class SocketInbox:
 
 
 def main() -> int:
-    """Serve one connection, given as an open file descriptor; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="the server's end of a socket pair")
-    parser.add_argument("--loader", required=True, help="module:function from config to engine")
-    arguments = parser.parse_args()
+    """Serve one connection; returns the exit status.
+
+    It is given as an open file descriptor; the loader is ``module:function`` from config to engine.
+    """
+    _, descriptor, loader = sys.argv
     logging.basicConfig(level=logging.INFO, format="engine: %(levelname)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group: the server decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: every state is the server's
-    with socket.socket(fileno=arguments.fd) as peer:
-        return _serve(peer, arguments.loader)
+    with socket.socket(fileno=int(descriptor)) as peer:
+        return _serve(peer, loader)
 
 
 def _serve(peer: socket.socket, loader: str) -> int:
     """Until the server leaves.  What goes wrong is told to it and logged: this is the boundary."""
     try:
-        inbox = SocketInbox(peer)
-        engine = _named(loader)(inbox.take_start())
+        inbox, load = SocketInbox(peer), _named(loader)  # imported before there is a config
+        engine = load(inbox.take_start())
         _send(peer, engine.hello())
         run(engine, inbox, lambda frame: _send(peer, frame))
     except PeerLeft:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.launch import Launched
 from inferflux.engine.process import EngineProcess
 from inferflux.errors import InvalidArgument
 from inferflux.server.address import Address
@@ -51,13 +52,18 @@ class Ready:
 OnReady = Callable[[Ready], None]
 
 
-def serve(config: ServerConfig, on_ready: OnReady | None = None) -> None:
-    """Serve an artifact until SIGTERM or SIGINT, then drain."""
-    uvloop.run(_serve(config, on_ready))
+def serve(
+    config: ServerConfig, on_ready: OnReady | None = None, launched: Launched | None = None
+) -> None:
+    """Serve an artifact until SIGTERM or SIGINT, then drain.
+
+    ``launched`` is a process for the engine that was started before the configuration was known.
+    """
+    engine = EngineProcess(config.engine, launched=launched)
+    uvloop.run(_serve(config, engine, on_ready))
 
 
-async def _serve(config: ServerConfig, on_ready: OnReady | None) -> None:
-    engine = EngineProcess(config.engine)
+async def _serve(config: ServerConfig, engine: EngineProcess, on_ready: OnReady | None) -> None:
     try:
         opening = asyncio.to_thread(_open_model, config)
         _, model = await asyncio.gather(engine.start(), opening)

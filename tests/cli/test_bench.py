@@ -15,7 +15,7 @@ from inferflux.errors import InvalidArgument
 
 
 def refusal(*options: str) -> BaseException | None:
-    return CliRunner().invoke(app, ["bench", *options]).exception
+    return CliRunner().invoke(app(), ["bench", *options]).exception
 
 
 def test_streams_are_counts_each_with_a_depth_of_its_own_or_none() -> None:

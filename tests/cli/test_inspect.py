@@ -17,7 +17,7 @@ WriteTiny = Callable[..., Path]
 
 
 def inspect(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["inspect", *map(str, arguments)])
+    return CliRunner().invoke(app(), ["inspect", *map(str, arguments)])
 
 
 def test_json_says_what_the_file_holds(tiny_gguf: WriteTiny) -> None:

@@ -181,7 +181,7 @@ def test_a_budget_of_nothing_leaves_every_phase_for_the_next_run(
     small_gguf: Path, tmp_path: Path
 ) -> None:
     words = ["tune", str(small_gguf), "--target", TARGET, "--budget", "0.001s", "--json"]
-    said = CliRunner().invoke(app, [*words, "--output", str(tmp_path)])
+    said = CliRunner().invoke(app(), [*words, "--output", str(tmp_path)])
     assert said.exit_code == 0, said.output
     (found,) = json.loads(said.stdout)
     assert (found["target"], found["measured"], found["kept"]) == (TARGET, [], 0)

@@ -28,7 +28,7 @@ CONFIG = EngineConfig(Path("fake.ifx"), max_sequences=4, max_waiting=4, chunk_to
 
 @pytest.fixture(autouse=True)
 def workers_find_the_fake(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
 
 
 @asynccontextmanager
@@ -224,7 +224,7 @@ def worker(*frames: bytes):
     ours, theirs = socket.socketpair()
     with theirs:
         child = subprocess.Popen(
-            [*WORKER, "--fd", str(theirs.fileno()), "--loader", LOADER],
+            [*WORKER, str(theirs.fileno()), LOADER],
             pass_fds=(theirs.fileno(),),
             stderr=subprocess.PIPE,
         )
