@@ -128,6 +128,7 @@ def _tuning(options: BuildOptions) -> str:
 
 def _compile(source: Path, output: Path, options: BuildOptions, report: Report) -> Built:
     from inferflux import codegen
+    from inferflux.cli.conversions import warnings
     from inferflux.cli.tuning_files import tuning_for
     from inferflux.codegen import artifact
     from inferflux.ir import frontend
@@ -143,6 +144,8 @@ def _compile(source: Path, output: Path, options: BuildOptions, report: Report) 
         tuning=tuning,
         kv_dtype=options.kv_dtype,
     )
+    for line in warnings(compiled.facts):
+        report.note(line)
     output.parent.mkdir(parents=True, exist_ok=True)
     return Built(output, artifact.save(compiled, output))
 

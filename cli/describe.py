@@ -11,13 +11,14 @@ import numpy as np
 
 from inferflux.cli import store
 from inferflux.cli.build import Silent
+from inferflux.cli.conversions import rows
 from inferflux.cli.cost import token_cost
 from inferflux.cli.model_argument import is_artifact
 from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import CompiledTarget
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
-from inferflux.ir.frontend.source import ModelSource
+from inferflux.ir.frontend.source import ModelSource, SourceTensor
 from inferflux.ir.graph import Graph
 
 _LONGEST_TEXT = 60  # characters of a metadata value that are shown
@@ -80,6 +81,7 @@ class ArtifactDescription:
             "context_length": model.facts.context_length,
             "source_digest": f"sha256:{model.facts.source_digest}",
             "types": [{"type": t, "tensors": n} for t, n in model.facts.source_types.items()],
+            **({"converted": rows(model.facts)} if model.facts.conversions else {}),
             "targets": [_target(target) for target in model.targets.values()],
             "graph": self.graph(before=False),
         }
@@ -97,18 +99,27 @@ def _tensor(source: ModelSource, name: str) -> dict[str, Any]:
     tensor = source.tensors[name]
     return {
         "name": name,
-        "type": str(tensor.dtype),
+        "type": tensor.origin.kind.lower(),
+        "compiled_to": tensor.dtype.name,
         "shape": "x".join(map(str, tensor.shape)),
         "bytes": tensor.type.nbytes,
     }
 
 
 def _types(source: ModelSource) -> list[dict[str, Any]]:
-    count = Counter(str(tensor.dtype) for tensor in source.tensors.values())
-    size: Counter[str] = Counter()
+    """By the type in the file and the one that it becomes; bytes are of the latter."""
+    count = Counter(_kinds(tensor) for tensor in source.tensors.values())
+    size: Counter[tuple[str, str]] = Counter()
     for tensor in source.tensors.values():
-        size[str(tensor.dtype)] += tensor.type.nbytes
-    return [{"type": t, "tensors": n, "bytes": size[t]} for t, n in count.most_common()]
+        size[_kinds(tensor)] += tensor.type.nbytes
+    return [
+        {"type": kind, "compiled_to": dtype, "tensors": number, "bytes": size[kind, dtype]}
+        for (kind, dtype), number in count.most_common()
+    ]
+
+
+def _kinds(tensor: SourceTensor) -> tuple[str, str]:
+    return tensor.origin.kind.lower(), tensor.dtype.name
 
 
 def _cost(graph: Graph) -> dict[str, int]:

@@ -38,6 +38,35 @@ CHATML = (
 Array = np.ndarray[Any, Any]
 
 
+# Where blocks have halves; elsewhere it is one, at their beginning.
+HALVES = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
+
+
+def stored(weights: Array, type_: gguf.GGMLQuantizationType) -> Array:
+    """As the package rounds them; where it cannot, random blocks that spread as they do."""
+    try:
+        return np.asarray(gguf.quants.quantize(weights, type_))
+    except NotImplementedError:
+        random = np.random.default_rng(weights.shape)
+    block, nbytes = gguf.GGML_QUANT_SIZES[type_]
+    raw = random.integers(0, 256, (len(weights), weights.shape[-1] // block, nbytes), np.uint8)
+    if type_.name == "IQ1_M":  # its half is in four parts: 2**-7
+        raw[..., 49::2] &= 0x0F
+        raw[..., 55] |= 0x20
+    elif type_.name == "NVFP4":
+        raw[..., :4] = random.integers(0x10, 0x18, raw[..., :4].shape)
+    else:
+        _set_halves(raw, type_, 1.0)
+        spread = gguf.quants.dequantize(raw.reshape(len(weights), -1), type_).std()
+        _set_halves(raw, type_, weights.std() / spread)
+    return raw.reshape(len(weights), -1)
+
+
+def _set_halves(raw: Array, type_: gguf.GGMLQuantizationType, value: float) -> None:
+    for at in HALVES.get(type_.name, (0,)):
+        raw[..., at : at + 2] = np.array([value], "<f2").view(np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class TinyDecoder:
     """A decoder small enough to compile in a test.  Same fields, same bytes."""
@@ -65,8 +94,8 @@ class TinyDecoder:
         for key, value in self._metadata().items():
             _add(writer, key, value)
         for name, (weights, kind) in self._tensors().items():
-            quantised = gguf.quants.quantize(weights, gguf.GGMLQuantizationType[kind.upper()])
-            writer.add_tensor(name, quantised, raw_dtype=gguf.GGMLQuantizationType[kind.upper()])
+            type_ = gguf.GGMLQuantizationType[kind.upper()]
+            writer.add_tensor(name, stored(weights, type_), raw_dtype=type_)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

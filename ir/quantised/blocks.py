@@ -36,6 +36,11 @@ def f16_at(blocks: Array, at: int) -> Array:
     return np.ascontiguousarray(blocks[..., at : at + 2]).view("<f2").astype(np.float32)
 
 
+def f16_bytes(numbers: Array) -> Array:
+    """(..., n) float32 to the bytes of halves.  (..., 2n)"""
+    return np.ascontiguousarray(numbers.astype("<f2")).view(np.uint8)
+
+
 def planes(packed: Array, bits: int, stride: int) -> Array:
     """Numbers of 1, 2 or 4 bits: of every ``stride`` bytes first all the lowest, then the next.
 
@@ -44,3 +49,11 @@ def planes(packed: Array, bits: int, stride: int) -> Array:
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
     rows = packed.reshape(*packed.shape[:-1], -1, 1, stride)
     return (rows >> shifts & np.uint8((1 << bits) - 1)).reshape(*packed.shape[:-1], -1)
+
+
+def pack_planes(numbers: Array, bits: int, stride: int) -> Array:
+    """What ``planes`` unpacks.  (..., n * 8 / bits) uint8 -> (..., n) uint8"""
+    rows = numbers.reshape(*numbers.shape[:-1], -1, 8 // bits, stride)
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
+    packed = np.bitwise_or.reduce(rows << shifts, axis=-2)
+    return np.asarray(packed.reshape(*numbers.shape[:-1], -1))

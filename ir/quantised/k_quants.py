@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array
-from inferflux.ir.quantised.blocks import Blocks, f16_at, planes
+from inferflux.ir.quantised.blocks import Blocks, f16_at, f16_bytes, pack_planes, planes
 
 
 def unpack_q2_k(blocks: Array) -> Blocks:
@@ -44,6 +44,13 @@ def unpack_q6_k(blocks: Array) -> Blocks:
     q = planes(blocks[..., :128], 4, 64) | planes(blocks[..., 128:192], 2, 32) << 4
     scales = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8)
     return Blocks(_scaled(f16_at(blocks, 208), scales), None, q.view(np.int8) - np.int8(32))
+
+
+def pack_q6_k(factors: Array, scales: Array, q: Array) -> Array:
+    """(n, 1) float32, (n, 16) int8 and (n, 256) of -32..31 to blocks (n, 210)."""
+    unsigned = (q + np.int8(32)).view(np.uint8)
+    low, high = pack_planes(unsigned & 15, 4, 64), pack_planes(unsigned >> 4, 2, 32)
+    return np.concatenate([low, high, scales.view(np.uint8), f16_bytes(factors)], axis=-1)
 
 
 def _scales_and_minima(blocks: Array) -> tuple[Array, Array]:

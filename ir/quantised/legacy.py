@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array
-from inferflux.ir.quantised.blocks import Blocks, f16_at, planes
+from inferflux.ir.quantised.blocks import Blocks, f16_at, f16_bytes, pack_planes, planes
 
 
 def unpack_q4_0(blocks: Array) -> Blocks:
@@ -31,6 +31,12 @@ def unpack_q5_1(blocks: Array) -> Blocks:
 def unpack_q8_0(blocks: Array) -> Blocks:
     """(..., 34): scale, 32 x int8."""
     return Blocks(f16_at(blocks, 0), None, np.ascontiguousarray(blocks[..., 2:]).view(np.int8))
+
+
+def pack_q4_0(scales: Array, q: Array) -> Array:
+    """(n, 1) float32 and (n, 32) of -8..7 to blocks (n, 18)."""
+    unsigned = (q + np.int8(8)).view(np.uint8)
+    return np.concatenate([f16_bytes(scales), pack_planes(unsigned, 4, 16)], axis=-1)
 
 
 def _five_bits(packed: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from inferflux.ir.graph import Array
+from inferflux.ir.quantised.blocks import f16_bytes, pack_planes
 from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, DType
 
 
@@ -21,22 +22,22 @@ def quantise(x: Array, dtype: DType) -> Array:
 
 def _quantise_q4_0(blocks: Array) -> Array:
     scale, q = _furthest(blocks, 8)
-    return np.concatenate([_halves(scale), _nibbles(q)], axis=1)
+    return np.concatenate([f16_bytes(scale), pack_planes(q & 15, 4, 16)], axis=1)
 
 
 def _quantise_q5_0(blocks: Array) -> Array:
     scale, q = _furthest(blocks, 16)
-    return np.concatenate([_halves(scale), _fifth_bits(q), _nibbles(q)], axis=1)
+    return np.concatenate([f16_bytes(scale), _five_bits(q)], axis=1)
 
 
 def _quantise_q4_1(blocks: Array) -> Array:
     head, q = _span(blocks, 15)
-    return np.concatenate([_halves(head), _nibbles(q)], axis=1)
+    return np.concatenate([f16_bytes(head), pack_planes(q & 15, 4, 16)], axis=1)
 
 
 def _quantise_q5_1(blocks: Array) -> Array:
     head, q = _span(blocks, 31)
-    return np.concatenate([_halves(head), _fifth_bits(q), _nibbles(q)], axis=1)
+    return np.concatenate([f16_bytes(head), _five_bits(q)], axis=1)
 
 
 def _quantise_q8_0(blocks: Array) -> Array:
@@ -44,7 +45,7 @@ def _quantise_q8_0(blocks: Array) -> Array:
     scale = amax / np.float32(127)
     inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
     q = _round_outwards(blocks * inverse).astype(np.int8)
-    return np.concatenate([_halves(scale), q.view(np.uint8)], axis=1)
+    return np.concatenate([f16_bytes(scale), q.view(np.uint8)], axis=1)
 
 
 def _furthest(blocks: Array, half: int) -> tuple[Array, Array]:
@@ -72,17 +73,8 @@ def _round_outwards(x: Array) -> Array:
     return np.asarray(np.copysign(whole + (size - whole >= 0.5), x))
 
 
-def _halves(numbers: Array) -> Array:
-    return np.asarray(numbers.astype("<f2").view(np.uint8))
-
-
-def _nibbles(q: Array) -> Array:
-    """The lower four bits: columns 0..15 low, 16..31 high."""
-    return np.asarray(q[:, :16] & 15 | q[:, 16:] << 4)
-
-
-def _fifth_bits(q: Array) -> Array:
-    return np.packbits(q >> 4, axis=1, bitorder="little")
+def _five_bits(q: Array) -> Array:
+    return np.concatenate([pack_planes(q >> 4, 1, 1), pack_planes(q & 15, 4, 16)], axis=1)
 
 
 def _to_bf16(x: Array) -> Array:

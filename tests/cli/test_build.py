@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from inferflux import codegen
 from inferflux.cli import build
 from inferflux.cli.build import BuildOptions, artifact_for, best_target, compile_to
 from inferflux.codegen import artifact
+from inferflux.codegen.artifact.compiled import Conversion
 from inferflux.codegen.targets import TARGETS
 from inferflux.errors import InferFluxError, InvalidArgument
 
@@ -26,10 +28,11 @@ class Compiler:
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     fails: bool = False
+    conversions: tuple[Conversion, ...] = ()
     waits_for: threading.Event | None = None
     started: threading.Event = field(default_factory=threading.Event)
 
-    def compile(self, source: Any, **options: Any) -> str:
+    def compile(self, source: Any, **options: Any) -> SimpleNamespace:
         self.asked.append(options)
         self.started.set()
         if self.waits_for is not None:
@@ -37,10 +40,11 @@ class Compiler:
         if self.fails:
             raise InferFluxError("no kernel for this")
         options["progress"]("lower", 0.5)
-        return f"{source.path.name} for {options['targets']} {options['numerics']}"
+        text = f"{source.path.name} for {options['targets']} {options['numerics']}"
+        return SimpleNamespace(text=text, facts=SimpleNamespace(conversions=self.conversions))
 
-    def save(self, model: str, path: Path) -> str:
-        path.write_text(model)
+    def save(self, model: SimpleNamespace, path: Path) -> str:
+        path.write_text(model.text)
         return "digest"
 
 
@@ -149,6 +153,21 @@ def test_an_output_that_is_named_is_written_there_each_time(
     assert built.path == output
     assert output.exists()
     assert len(compiler.asked) == 2
+
+
+def test_what_a_build_rounds_is_said_and_what_it_keeps_is_not(
+    compiler: Compiler, model: str, tmp_path: Path
+) -> None:
+    compiler.conversions = (
+        Conversion("iq2_s", "f16", 7, 210_000, 380_000, "blk.3.ffn_up.weight"),
+        Conversion("tq2_0", "q4_0", 7, 0, 0, "blk.0.attn_q.weight"),
+    )
+    heard = Heard()
+    compile_to(model, tmp_path / "m.ifx", PORTABLE, heard)
+    assert heard.notes == [
+        "7 iq2_s tensors became f16: rms error 0.00021 of a tensor's own rms "
+        "(worst: blk.3.ffn_up.weight), greatest 0.00038 of its greatest value"
+    ]
 
 
 def test_targets_are_built_best_first_whatever_the_order_of_asking(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0, DType
+from inferflux.ir.types import BLOCKS, FLOATS, DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,5 @@ TENSOR_KINDS = {
     41: TensorKind("Q1_0", 128, 18),
 }
 
-SUPPORTED: dict[str, DType] = {
-    "F32": F32,
-    "F16": F16,
-    "BF16": BF16,
-    "Q4_0": Q4_0,
-    "Q4_1": Q4_1,
-    "Q8_0": Q8_0,
-}
+# Those that kernels read as they are.
+SUPPORTED: dict[str, DType] = {dtype.name.upper(): dtype for dtype in (*FLOATS, *BLOCKS)}

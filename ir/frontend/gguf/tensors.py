@@ -11,6 +11,7 @@ from pathlib import Path
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS, TensorKind
 from inferflux.ir.frontend.gguf.limits import MAX_RANK, MAX_TENSOR_NAME_BYTES, MAX_TENSORS
+from inferflux.ir.frontend.gguf.repacked import REPACKED, repack, widen
 from inferflux.ir.frontend.source import Bytes, Origin, SourceTensor
 
 _LEAST_BYTES = 33  # of an entry: name length and a letter, rank, one dimension, type, offset
@@ -100,7 +101,7 @@ def _read_kind(cursor: Cursor, field: str) -> TensorKind:
     kind = TENSOR_KINDS.get(number)
     if kind is None:
         raise cursor.refuse(f"{field}.type", start, f"is {number}, which names no tensor type")
-    if kind.name not in SUPPORTED:
+    if kind.name not in SUPPORTED and kind.name not in REPACKED:
         problem = f"{kind.name} is not supported; take a model of {', '.join(SUPPORTED)}"
         raise cursor.unsupported(f"{field}.type", start, problem)
     return kind
@@ -131,6 +132,9 @@ def _check_apart(cursor: Cursor, before: TensorEntry, after: TensorEntry) -> Non
 
 def _tensor(path: Path, entry: TensorEntry, start: int, mapped: Bytes) -> SourceTensor:
     raw = mapped[start : start + entry.nbytes]
-    dtype = SUPPORTED[entry.kind.name]
     origin = Origin(path, entry.name, entry.kind.name, start, entry.entry_at)
-    return SourceTensor(entry.name, dtype, entry.shape, lambda: raw, origin)
+    if len(entry.shape) == 1 and entry.kind.name != "F32":
+        return widen(entry.name, entry.kind, entry.shape, raw, origin)
+    if entry.kind.name in REPACKED:
+        return repack(entry.name, entry.kind, entry.shape, raw, origin)
+    return SourceTensor(entry.name, SUPPORTED[entry.kind.name], entry.shape, lambda: raw, origin)

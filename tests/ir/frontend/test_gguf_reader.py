@@ -13,7 +13,11 @@ import pytest
 
 from inferflux.ir import frontend
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED
+from inferflux.ir.frontend.gguf.repacked import REPACKED
+from inferflux.ir.quantised import dequantise
+from inferflux.ir.types import F32
 
+NUMBERS = ("F64", "I8", "I16", "I32", "I64")  # no types of weights
 MAX_SECONDS = 0.3  # to open the default model; 0.04 measured
 
 
@@ -30,21 +34,42 @@ def assert_as_the_oracle_reads_it(path) -> None:
     assert list(source.tensors) == [tensor.name for tensor in oracle.tensors]
     for theirs in oracle.tensors:
         ours = source.tensors[theirs.name]
-        assert ours.dtype.name == theirs.tensor_type.name.lower()
+        assert ours.origin.kind == theirs.tensor_type.name
         assert ours.shape == tuple(reversed(theirs.shape.tolist()))
         assert ours.origin.offset == theirs.data_offset
-        assert np.array_equal(ours.raw, theirs.data.view(np.uint8).reshape(-1))
+        if ours.convert is None:
+            assert ours.dtype.name == theirs.tensor_type.name.lower()
+            assert np.array_equal(ours.raw, theirs.data.view(np.uint8).reshape(-1))
+        else:
+            values = gguf.quants.dequantize(theirs.data, theirs.tensor_type)
+            ours = dequantise(ours.raw, ours.dtype, values.shape)
+            np.testing.assert_allclose(ours, values, rtol=2**-11)
 
 
 def test_default_model_is_read_as_the_oracle_reads_it(default_model):
     assert_as_the_oracle_reads_it(default_model)
 
 
-def test_every_supported_type_is_read_as_the_oracle_reads_it(tiny_gguf):
-    path = tiny_gguf(layer_types=tuple(dtype.name for dtype in SUPPORTED.values()))
+def test_every_type_is_read_as_the_oracle_reads_it(tiny_gguf):
+    names = [name for name in (*SUPPORTED, *REPACKED) if name not in NUMBERS]
+    path = tiny_gguf(layer_types=tuple(names), hidden=256, intermediate=256, head_dim=128)
     assert_as_the_oracle_reads_it(path)
-    types = {tensor.dtype for tensor in frontend.open(path).tensors.values()}
-    assert types == set(SUPPORTED.values())
+    assert {tensor.origin.kind for tensor in frontend.open(path).tensors.values()} == {*names}
+
+
+def test_vectors_of_every_float_are_read_as_f32(tmp_path):
+    path = tmp_path / "vectors.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    numbers = np.arange(-3, 5) / 4
+    for dtype in (np.float16, np.float32, np.float64):
+        writer.add_tensor(dtype.__name__, numbers.astype(dtype))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    for tensor in frontend.open(path).tensors.values():
+        assert tensor.dtype == F32
+        np.testing.assert_array_equal(tensor.raw.view("<f4"), numbers)
 
 
 def test_every_value_type_is_read_as_the_oracle_reads_it(tmp_path):

@@ -1,0 +1,57 @@
+"""Tensors that are converted lie in the arena as if the file had had their new type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inferflux.codegen.facts import model_facts
+from inferflux.codegen.packing import pack_weights
+from inferflux.codegen.weights import plan_weights
+from inferflux.ir import frontend, passes
+from inferflux.ir.frontend import conversion
+
+WIDE = {"hidden": 256, "intermediate": 512, "head_dim": 128, "embedding_type": "f16"}
+
+
+@pytest.mark.parametrize("kind", ["tq2_0", "nvfp4", "iq2_s", "f16"])
+def test_the_arena_does_not_depend_on_how_many_rows_are_converted_at_a_time(
+    tiny_gguf, monkeypatch, kind
+):
+    source = frontend.open(tiny_gguf(layer_types=(kind, kind), **WIDE))
+    plan = plan_weights(passes.run(frontend.build(source)), "x")
+    whole = pack_weights(plan, source)
+    monkeypatch.setattr(conversion, "_CHUNK_VALUES", 1)
+    pieces = pack_weights(plan, source)
+    np.testing.assert_array_equal(whole.arena, pieces.arena)
+    assert whole.errors.keys() == pieces.errors.keys()
+
+
+@pytest.mark.parametrize("kind", ["tq2_0", "iq2_s"])
+def test_a_converted_tensor_is_packed_as_one_of_its_new_type(tiny_gguf, kind):
+    source = frontend.open(tiny_gguf(layer_types=(kind,), **WIDE))
+    as_is = {name: replace(tensor, convert=None) for name, tensor in source.tensors.items()}
+    plan = plan_weights(passes.run(frontend.build(source)), "x")
+    converted, plain = (
+        pack_weights(plan, source),
+        pack_weights(plan, replace(source, tensors=as_is)),
+    )
+    np.testing.assert_array_equal(converted.arena, plain.arena)
+    assert len(converted.errors) == 7
+    assert not plain.errors
+
+
+def test_what_was_converted_and_how_far_is_among_the_facts(tiny_gguf):
+    source = frontend.open(tiny_gguf(layer_types=("tq2_0", "iq2_s"), **WIDE))
+    plan = plan_weights(passes.run(frontend.build(source)), "x")
+    errors = pack_weights(plan, source).errors
+    facts = model_facts(source, frontend.config(source), errors)
+    assert facts.source_types == {"f16": 1, "f32": 5, "iq2_s": 7, "tq2_0": 7}
+    grids, ternary = facts.conversions
+    assert (ternary.kind, ternary.dtype, ternary.tensors) == ("tq2_0", "q4_0", 7)
+    assert ternary.rms_error_ppb == ternary.max_error_ppb == 0
+    assert (grids.kind, grids.dtype, grids.tensors) == ("iq2_s", "f16", 7)
+    assert 0 < grids.rms_error_ppb < 2**-11 * 1e9
+    assert grids.worst.startswith("blk.1.")
