@@ -11,7 +11,7 @@ from inferflux.cli import environment, store
 from inferflux.cli.artifact_cache import Slot
 from inferflux.cli.lock import exclusive
 from inferflux.cli.model_argument import ARTIFACT_SUFFIX, is_artifact
-from inferflux.cli.source_digest import source_digest
+from inferflux.cli.model_files import model_digest
 from inferflux.cli.toolchain import toolchain
 from inferflux.codegen.keys import cache_key
 from inferflux.errors import InvalidArgument
@@ -105,7 +105,7 @@ def best_target() -> str:
 
 def _slot(source: Path, options: BuildOptions) -> Slot:
     cache = environment.cache_dir()
-    digest = source_digest(source, cache / "digests")
+    digest = model_digest(source, cache / "digests")
     key = cache_key(
         digest,
         options.targets,

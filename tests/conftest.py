@@ -85,12 +85,13 @@ class TinyDecoder:
     context_length: int = 512
     rope_theta: float = 10000.0
     rope_factors: tuple[float, ...] = ()  # one for each pair of a head; empty: none
+    tensors_per_file: int = 0  # 0: all are in one
     seed: int = 0
     metadata: Mapping[str, object] | None = None  # overrides; a None takes the key out
     tensors: Mapping[str, Array | None] | None = None  # f32 overrides; a None takes it out
 
     def write(self, path: Path) -> Path:
-        writer = gguf.GGUFWriter(path, self.architecture)
+        writer = gguf.GGUFWriter(path, self.architecture, split_max_tensors=self.tensors_per_file)
         for key, value in self._metadata().items():
             _add(writer, key, value)
         for name, (weights, kind) in self._tensors().items():
@@ -100,7 +101,7 @@ class TinyDecoder:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        return path
+        return min(path.parent.glob(f"{path.stem}*"))
 
     def _metadata(self) -> dict[str, object]:
         own = {f"{self.architecture}.{key}": value for key, value in self._shape().items()}

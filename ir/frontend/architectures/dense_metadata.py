@@ -44,7 +44,6 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
 _NEUTRAL_ANYWHERE: dict[str, tuple[object, ...]] = {
     "general.quantization_version": (2,),
     "general.type": ("model",),  # an adapter's tensors are no weights of a model
-    "split.count": (0, 1),  # a part of several holds only some of the tensors
 }
 
 

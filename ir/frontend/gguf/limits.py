@@ -10,6 +10,7 @@ MAX_METADATA = 65_536  # keys
 MAX_KEY_BYTES = 65_535  # the format's own limit
 MAX_STRINGS = 1 << 21  # of all arrays: a 2-byte string takes 64 bytes of memory and 10 of the file
 MAX_TENSORS = 65_535
+MAX_PARTS = 4_096  # files of one model
 MAX_TENSOR_NAME_BYTES = 63  # ggml keeps 64 with the closing zero
 MAX_RANK = 4
 MAX_ALIGNMENT = 1 << 20

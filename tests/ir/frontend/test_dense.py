@@ -157,7 +157,6 @@ def test_heads_may_be_wider_than_hidden_size_over_heads(tiny_gguf):
         ({"general.architecture": "gemma3"}, "general.architecture"),
         ({"general.type": "adapter"}, "general.type"),
         ({"general.quantization_version": np.uint32(3)}, "general.quantization_version"),
-        ({"split.count": np.uint32(2)}, "split.count"),
     ],
 )
 def test_another_formula_is_refused_by_its_key(tiny_gguf, metadata, field):
