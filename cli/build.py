@@ -10,7 +10,7 @@ from typing import Protocol
 from inferflux.cli import environment, store
 from inferflux.cli.artifact_cache import Slot
 from inferflux.cli.lock import exclusive
-from inferflux.cli.model_argument import ARTIFACT_SUFFIX, is_artifact
+from inferflux.cli.model_argument import ARTIFACT_SUFFIX, is_artifact, served_name
 from inferflux.cli.model_files import model_digest
 from inferflux.cli.toolchain import toolchain
 from inferflux.codegen.keys import cache_key
@@ -78,7 +78,7 @@ def compile_to(model: str, output: Path | None, options: BuildOptions, report: R
         raise InvalidArgument(f"{model} is compiled already; name a model file to compile")
     source = store.resolve(model, report)
     options = replace(options, targets=resolve_targets(options))
-    return _compile(source, output or Path(f"{source.stem}{ARTIFACT_SUFFIX}"), options, report)
+    return _compile(source, output or Path(f"{_name(source)}{ARTIFACT_SUFFIX}"), options, report)
 
 
 def resolve_targets(options: BuildOptions) -> tuple[str, ...]:
@@ -114,7 +114,11 @@ def _slot(source: Path, options: BuildOptions) -> Slot:
         _tuning(options),
         options.kv_dtype,
     )
-    return Slot(cache / "artifacts" / source.stem, key)
+    return Slot(cache / "artifacts" / _name(source), key)
+
+
+def _name(source: Path) -> str:
+    return served_name(str(source))
 
 
 def _tuning(options: BuildOptions) -> str:

@@ -1,4 +1,4 @@
-"""`inferflux compile`: a model file into one artifact."""
+"""`inferflux compile`: a model into one artifact."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import typer
 from inferflux.cli.options import DumpIR, KVDtype, Numerics, Targets, TunedFor
 from inferflux.cli.sizes import format_size
 
+Source = Annotated[
+    str, typer.Argument(help="Model name, .gguf file or directory with safetensors.")
+]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="The artifact; ./NAME.ifx if not given.")
 ]
 
 
 def compile_(
-    model: Annotated[str, typer.Argument(help="Model name or .gguf file.")],
+    model: Annotated[
+        str, typer.Argument(help="Model name, .gguf file or directory with safetensors.")
+    ],
     output: Output = None,
     target: Targets = None,
     numerics: Numerics = "default",

@@ -12,7 +12,17 @@ def is_artifact(model: str) -> bool:
     return Path(model).suffix == ARTIFACT_SUFFIX
 
 
+def model_path(path: Path) -> Path:
+    """What is opened: a file, or for a file of a model in a directory that directory."""
+    is_part = path.name == "config.json" or path.suffix == ".safetensors"
+    return path.parent if is_part and path.is_file() else path
+
+
 def served_name(model: str) -> str:
-    """What clients call the model: its name in the store, or its file's without the ending."""
-    path = Path(model)
+    """What clients call the model: its name in the store, its file's without the ending, or its
+    directory's.
+    """
+    path = model_path(Path(model))
+    if path.is_dir():
+        return path.resolve().name
     return path.stem if path.suffix in (".gguf", ARTIFACT_SUFFIX) else path.name

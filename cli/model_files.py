@@ -1,8 +1,7 @@
-"""The files of a model, the one that was named or all parts of it, and the digest of all."""
+"""The files that a model is read from, and the digest of all."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -12,7 +11,14 @@ _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 
 
 def model_files(path: Path) -> list[Path]:
-    """The files that are there; which parts a model lacks is for its reader to say."""
+    """The one that was named, all parts of it, or those of a directory that are read.
+
+    Of a GGUF in parts those that are there: which it lacks is for its reader to say.
+    """
+    if path.is_dir():
+        from inferflux.ir.frontend.huggingface.directory import read_directory  # takes 0.1 s
+
+        return list(read_directory(path).files)
     match = _PART.fullmatch(path.name)
     if match is None:
         return [path]
@@ -25,5 +31,6 @@ def model_digest(path: Path, records: Path) -> str:
     files = model_files(path)
     if len(files) == 1:
         return source_digest(files[0], records)
-    lines = (f"{source_digest(file, records)}  {file.name}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    from inferflux.ir.frontend.source import digest_of_files
+
+    return digest_of_files({file.name: source_digest(file, records) for file in files})

@@ -10,7 +10,11 @@ import typer
 from inferflux.cli.sizes import parse_size
 
 Model = Annotated[
-    str, typer.Argument(help="Model name, .gguf file or compiled .ifx.", metavar="MODEL")
+    str,
+    typer.Argument(
+        help="Model name, .gguf file, directory with safetensors, or compiled .ifx.",
+        metavar="MODEL",
+    ),
 ]
 Threads = Annotated[
     int | None,

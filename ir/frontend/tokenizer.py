@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from inferflux.ir.frontend.facts import TokenizerMetadata
+from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
+from inferflux.ir.frontend.huggingface.tokenizer import read_tokenizer
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.frontend.typed import Fields
 
@@ -15,7 +17,9 @@ _AT = "tokenizer.ggml"
 
 def tokenizer(source: ModelSource) -> TokenizerMetadata:
     """Read the tokenizer; every id is in range, every merge makes a token of two tokens."""
-    fields = Fields(source)
+    if isinstance(source, HuggingFaceModel):
+        return read_tokenizer(source)
+    fields = Fields.of(source)
     kind = _kind(fields)
     tokens = _tokens(fields)
     return TokenizerMetadata(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -10,12 +12,26 @@ from inferflux.ir.frontend.source import ModelFileError, ModelSource, Unsupporte
 
 
 class Fields:
-    """The metadata of one source, read by key.  ``missing`` values without a default are errors."""
+    """Values by key, as one file states them.  A missing one without a default is an error."""
 
-    __slots__ = ("source",)
+    __slots__ = ("_prefix", "_word", "offsets", "path", "values")
 
-    def __init__(self, source: ModelSource) -> None:
-        self.source = source
+    def __init__(
+        self,
+        path: Path,
+        values: Mapping[str, object],
+        offsets: Mapping[str, int],
+        word: str = "metadata",
+        prefix: str = "",
+    ) -> None:
+        self.path, self.values, self.offsets = path, values, offsets
+        self._word = word  # the format's own, for a key
+        self._prefix = prefix  # of the keys that an architecture has to itself
+
+    @classmethod
+    def of(cls, source: ModelSource) -> Fields:
+        """The metadata of a model."""
+        return cls(source.path, source.metadata, source.offsets, prefix=f"{source.architecture}.")
 
     def whole(self, key: str, least: int, most: int, default: int | None = None) -> int:
         value = self._value(key, default)
@@ -66,25 +82,21 @@ class Fields:
 
     def own(self, name: str) -> str:
         """The key under which the architecture states ``name``: ``llama.block_count``."""
-        return f"{self.source.architecture}.{name}"
+        return f"{self._prefix}{name}"
 
     def has(self, key: str) -> bool:
-        return key in self.source.metadata
+        return key in self.values
 
     def wrong(self, key: str, problem: str) -> ModelFileError:
         """The file contradicts its format or itself."""
-        return ModelFileError(
-            self.source.path, f"metadata {key!r}", self.source.offsets.get(key), problem
-        )
+        return ModelFileError(self.path, f"{self._word} {key!r}", self.offsets.get(key), problem)
 
     def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         """The file is sound and asks for what is not built."""
-        return UnsupportedModel(
-            self.source.path, f"metadata {key!r}", self.source.offsets.get(key), problem
-        )
+        return UnsupportedModel(self.path, f"{self._word} {key!r}", self.offsets.get(key), problem)
 
     def _value(self, key: str, default: object) -> object:
-        value = self.source.metadata.get(key, default)
+        value = self.values.get(key, default)
         if value is None:
             raise self.wrong(key, "is missing; the model cannot be built without it")
         return value

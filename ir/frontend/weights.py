@@ -65,7 +65,8 @@ class Weights:
         tensor = self._source.tensors.get(name)
         if tensor is None:
             problem = "is missing; the model cannot be built without it"
-            raise ModelFileError(self._source.path, f"tensor {name!r}", None, problem)
+            field = f"tensor {self._source.name_in_file(name)!r}"
+            raise ModelFileError(self._source.path, field, None, problem)
         if tensor.shape != shape:
             problem = f"is {list(tensor.shape)}, the metadata asks for {list(shape)}"
             origin = tensor.origin

@@ -14,6 +14,7 @@ import pytest
 from inferflux import codegen
 from inferflux.cli import build
 from inferflux.cli.build import BuildOptions, artifact_for, best_target, compile_to
+from inferflux.cli.model_argument import served_name
 from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import Conversion
 from inferflux.codegen.targets import TARGETS
@@ -97,6 +98,21 @@ def test_a_changed_model_is_compiled_again_and_the_reason_is_said(
         file.write(b"\0")
     assert artifact_for(model, PORTABLE, heard) != first
     assert heard.notes[0].startswith("compiling tiny.gguf again: source changed")
+
+
+def test_a_directory_is_named_by_itself_or_by_a_file_of_it(
+    compiler: Compiler, tiny_directory: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_directory()
+    first = artifact_for(str(folder), PORTABLE, Heard())
+    assert first.parent.name == served_name(str(folder)) == "tiny-1.5"
+    assert artifact_for(str(folder / "config.json"), PORTABLE, Heard()) == first
+    assert artifact_for(str(folder / "model.safetensors"), PORTABLE, Heard()) == first
+    monkeypatch.chdir(folder)
+    assert artifact_for(".", PORTABLE, Heard()) == first
+    assert served_name(".") == "tiny-1.5"
+    assert compile_to(str(folder), None, PORTABLE, Heard()).path == Path("tiny-1.5.ifx")
+    assert len(compiler.asked) == 2
 
 
 def test_a_changed_compiler_compiles_again(

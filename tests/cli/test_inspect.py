@@ -84,3 +84,11 @@ def test_a_token_costs_its_matrices_once_and_one_row_of_the_embedding(
     assert cost.flops == 2 * (layers * matrices + vocab * hidden)
     assert cost.kv_bytes == layers * 2 * kv_width * 2  # K and V in float16
     assert cost.attention_flops == layers * 4 * hidden
+
+
+def test_a_directory_is_described_in_its_own_words(tiny_directory: WriteTiny) -> None:
+    facts = json.loads(inspect(tiny_directory(shards=2), "--json", "--tensors").stdout)
+    assert facts["metadata"]["num_hidden_layers"] == 2
+    kinds = {(row["type"], row["compiled_to"]): row["tensors"] for row in facts["types"]}
+    assert kinds == {("bf16", "bf16"): 15, ("bf16", "f32"): 5}
+    assert len(facts["tensors"]) == 20

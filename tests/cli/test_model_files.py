@@ -31,3 +31,21 @@ def test_any_other_file_is_a_model_alone(folder: Path) -> None:
 def test_the_digest_is_the_one_that_the_source_has(tiny_gguf, tmp_path, tensors_per_file) -> None:
     path = tiny_gguf(tensors_per_file=tensors_per_file)
     assert model_digest(path, tmp_path) == frontend.open(path).digest()
+
+
+def test_a_directory_is_all_the_files_that_are_read_from_it(tiny_directory, tmp_path):
+    folder = tiny_directory(shards=2)
+    (folder / "README.md").write_text("not read")
+    assert {path.name for path in model_files(folder)} == {
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    first = model_digest(folder, tmp_path)
+    assert first == frontend.open(folder).digest()
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    assert model_digest(folder, tmp_path) == frontend.open(folder).digest() != first

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferflux.ir import ops
-from inferflux.ir.frontend.architectures.dense_metadata import config
+from inferflux.ir.frontend.architectures import dense_metadata
 from inferflux.ir.frontend.blocks import (
     AttentionWeights,
     KVPages,
@@ -18,6 +18,9 @@ from inferflux.ir.frontend.blocks import (
     step_inputs,
 )
 from inferflux.ir.frontend.facts import ModelConfig
+from inferflux.ir.frontend.huggingface import config as huggingface_config
+from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
+from inferflux.ir.frontend.huggingface.published import Published
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.frontend.weights import Weights
 from inferflux.ir.graph import Graph, Value
@@ -30,14 +33,24 @@ _ROPE_FACTORS = "rope_freqs.weight"
 class Dense:
     """What tells one dense decoder from another."""
 
+    published: Published
     pairs: str  # which rows of a head turn together, as a GGUF orders them: adjacent or halves
     has_biases: bool = False  # on queries, keys and values
-    takes_rope_factors: bool = False  # a file may hold one for each pair
+    takes_rope_factors: bool = False  # a GGUF may hold one for each pair
+
+
+def config(source: ModelSource) -> ModelConfig:
+    """Read the model's shape, in the words of its format."""
+    if isinstance(source, HuggingFaceModel):
+        return huggingface_config.config(source)
+    return dense_metadata.config(source)
 
 
 def build(source: ModelSource, architecture: Dense) -> Graph:
     """Unrolled, in plain ops; every tensor of the file is used, or the file is refused."""
     model = config(source)
+    if isinstance(source, HuggingFaceModel):
+        architecture = replace(architecture, pairs=architecture.published.pairs)
     weights = Weights(source)
     step = step_inputs(model)
     x = ops.embed(step.tokens, _embedding(model, weights))
@@ -64,7 +77,7 @@ def _layers(
 
 
 def _rotation(model: ModelConfig, architecture: Dense, weights: Weights) -> Rotation:
-    factors: tuple[float, ...] = ()
+    factors = model.rope_factors
     if architecture.takes_rope_factors and weights.has(_ROPE_FACTORS):
         factors = weights.factors(_ROPE_FACTORS, model.head_dim // 2)
     table = ops.rope_table(

@@ -49,7 +49,7 @@ _NEUTRAL_ANYWHERE: dict[str, tuple[object, ...]] = {
 
 def config(source: ModelSource) -> ModelConfig:
     """Read and check; keys of the architecture that are not known here are refused by name."""
-    fields = Fields(source)
+    fields = Fields.of(source)
     _refuse_other_formulas(fields)
     num_layers = fields.whole(fields.own("block_count"), 1, max(1, len(source.tensors)))
     hidden_size = fields.whole(fields.own("embedding_length"), 1, _MOST)
@@ -66,6 +66,7 @@ def config(source: ModelSource) -> ModelConfig:
         num_kv_heads=_num_kv_heads(fields, num_query_heads),
         head_dim=_head_dim(fields, hidden_size, num_query_heads),
         rope_theta=fields.positive(fields.own("rope.freq_base"), 10000.0),
+        rope_factors=(),  # they are a tensor of the file
         rms_epsilon=fields.positive(fields.own("attention.layer_norm_rms_epsilon")),
         is_tied="output.weight" not in source.tensors,
         kv_groups=_kv_groups(fields, num_layers),
@@ -75,7 +76,7 @@ def config(source: ModelSource) -> ModelConfig:
 def _refuse_other_formulas(fields: Fields) -> None:
     neutral = {fields.own(name): values for name, values in _NEUTRAL.items()} | _NEUTRAL_ANYWHERE
     known = {fields.own(name) for name in _READ} | neutral.keys()
-    for key, value in fields.source.metadata.items():
+    for key, value in fields.values.items():
         if key.startswith(fields.own("")) and key not in known:
             raise fields.unsupported(key, "is not a known parameter; it may change the formula")
         if key in neutral and not _is_one_of(value, neutral[key]):

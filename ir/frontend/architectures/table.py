@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from inferflux.ir.frontend.architectures import dense, dense_metadata
+from inferflux.ir.frontend.architectures import dense
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.source import ModelSource, UnsupportedModel
+from inferflux.ir.frontend.huggingface.published import Published
+from inferflux.ir.frontend.source import ModelSource, UnsupportedArchitecture
 from inferflux.ir.graph import Graph
 
-
-class UnsupportedArchitecture(UnsupportedModel):
-    """The file names an architecture that is not in the table; nothing stands in for it."""
-
-
 ARCHITECTURES = {
-    "llama": dense.Dense(pairs="adjacent", takes_rope_factors=True),
-    "qwen2": dense.Dense(pairs="halves", has_biases=True),
+    "llama": dense.Dense(
+        published=Published("llama", "LlamaForCausalLM"),
+        pairs="adjacent",
+        takes_rope_factors=True,
+    ),
+    "qwen2": dense.Dense(
+        published=Published("qwen2", "Qwen2ForCausalLM", has_windows=True),
+        pairs="halves",
+        has_biases=True,
+    ),
 }
+PUBLISHED = {each.published.model_type: each.published for each in ARCHITECTURES.values()}
 
 
 def config(source: ModelSource) -> ModelConfig:
     """Read the model's shape.  Raises where metadata is missing, wrong, or not supported."""
     _require_known(source)
-    return dense_metadata.config(source)
+    return dense.config(source)
 
 
 def build(source: ModelSource) -> Graph:

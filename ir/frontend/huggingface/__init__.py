@@ -1,0 +1,1 @@
+"""Models as directories, as transformers writes them: config.json, safetensors, tokenizer.json."""

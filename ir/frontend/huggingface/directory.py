@@ -1,0 +1,87 @@
+"""Which files a model's directory is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inferflux.ir.frontend.huggingface.limits import MAX_SHARDS, MAX_TEXT_BYTES
+from inferflux.ir.frontend.json_text import JsonObject, read_object
+from inferflux.ir.frontend.mapping import map_file
+from inferflux.ir.frontend.source import ModelFileError
+
+CONFIG = "config.json"
+GENERATION = "generation_config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+CHAT_TEMPLATE = "chat_template.jinja"
+INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
+SUFFIX = ".safetensors"
+
+_REQUIRED = (CONFIG, TOKENIZER)
+_OPTIONAL = (GENERATION, TOKENIZER_CONFIG, CHAT_TEMPLATE)
+_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The files of one model, by name; those that are texts are read."""
+
+    path: Path
+    texts: Mapping[str, bytes] = field(repr=False)
+    shards: tuple[str, ...]
+    placement: Mapping[str, str] | None = field(repr=False)  # tensor -> shard; None: no index
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the model is read from."""
+        return tuple(self.path / name for name in (*self.texts, *self.shards))
+
+    def json(self, name: str, depth: int) -> JsonObject:
+        """A text as JSON, with the places of its members down to ``depth``."""
+        return read_object(self.path / name, self.texts[name], "JSON", depth=depth)
+
+
+def read_directory(path: Path) -> Directory:
+    """Find the files and read those that are texts.
+
+    Raises ModelFileError where one is missing, or the index names what is no file of this place.
+    """
+    optional = (name for name in _OPTIONAL if (path / name).is_file())
+    texts = {name: _read_text(path / name) for name in (*_REQUIRED, *optional)}
+    if (path / WHOLE).is_file():
+        return Directory(path, texts, (WHOLE,), None)
+    if not (path / INDEX).is_file():
+        problem = f"does not exist, and neither does {INDEX}; only safetensors are read"
+        raise ModelFileError(path / WHOLE, "file", None, problem)
+    texts[INDEX] = _read_text(path / INDEX)
+    placement = _placement(path / INDEX, texts[INDEX])
+    return Directory(path, texts, tuple(sorted(set(placement.values()))), placement)
+
+
+def _read_text(path: Path) -> bytes:
+    mapped = map_file(path)
+    if len(mapped) > MAX_TEXT_BYTES:
+        problem = f"has {len(mapped)} bytes, at most {MAX_TEXT_BYTES} allowed"
+        raise ModelFileError(path, "file", None, problem)
+    return mapped[:]
+
+
+def _placement(path: Path, text: bytes) -> dict[str, str]:
+    index = read_object(path, text, "JSON", depth=2)
+    placement = index.values.get("weight_map")
+    if not isinstance(placement, dict) or not placement:
+        at = index.places.get("weight_map")
+        raise ModelFileError(path, "weight_map", at, "is not an object of tensors and their files")
+    for tensor, shard in placement.items():
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+            name, at = f"weight_map {tensor!r}", index.places[f"weight_map.{tensor}"]
+            problem = f"is {shard!r}, not the name of a {SUFFIX} file of this directory"
+            raise ModelFileError(path, name, at, problem)
+    if (count := len(set(placement.values()))) > MAX_SHARDS:
+        problem = f"names {count} files, at most {MAX_SHARDS} allowed"
+        raise ModelFileError(path, "weight_map", index.places["weight_map"], problem)
+    return placement
