@@ -9,9 +9,16 @@ from inferflux.ir.quantised.activations import (
     quantise_rows,
     round_bf16,
 )
-from inferflux.ir.quantised.blocks import Blocks
+from inferflux.ir.quantised.blocks import Blocks, SuperBlocks
 from inferflux.ir.quantised.rounding import quantise
-from inferflux.ir.quantised.weights import WeightRows, dequantise, dot_blocks, to_f32, unpack
+from inferflux.ir.quantised.weights import (
+    WeightRows,
+    dequantise,
+    dot_blocks,
+    to_f32,
+    unpack,
+    unpack_blocks,
+)
 
 __all__ = [
     "BLOCK",
@@ -19,6 +26,7 @@ __all__ = [
     "BfloatRows",
     "Blocks",
     "QuantisedRows",
+    "SuperBlocks",
     "WeightRows",
     "dequantise",
     "dot_blocks",
@@ -28,4 +36,5 @@ __all__ = [
     "round_bf16",
     "to_f32",
     "unpack",
+    "unpack_blocks",
 ]

@@ -31,6 +31,25 @@ class Blocks:
         return groups.reshape(self.q.shape)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SuperBlocks:
+    """Blocks of 256 as they are packed: small integers scale, times an f16 of the block."""
+
+    scale: Array  # (..., 1) f32 that f16 holds
+    scales: Array  # (..., 256 / columns) int8
+    q: Array  # (..., 256) int8
+    minimum: Array | None = None  # of the minima, as scale of the scales; the sign is in it
+    minima: Array | None = None
+
+    def multiplied(self) -> Blocks:
+        """With scales and minima in float32, each a product that is rounded once."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            scales = self.scale * self.scales.astype(np.float32)
+            if self.minimum is None or self.minima is None:
+                return Blocks(scales, None, self.q)
+            return Blocks(scales, self.minimum * self.minima.astype(np.float32), self.q)
+
+
 def f16_at(blocks: Array, at: int) -> Array:
     """The half at byte ``at`` of each block, as float32.  (..., bytes) -> (..., 1)"""
     return np.ascontiguousarray(blocks[..., at : at + 2]).view("<f2").astype(np.float32)

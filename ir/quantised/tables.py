@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array
-from inferflux.ir.quantised.blocks import Blocks, f16_at, planes
+from inferflux.ir.quantised.blocks import Blocks, SuperBlocks, f16_at, planes
 
 # Denser where weights are: llama.cpp, kvalues_iq4nl.
 IQ4_VALUES = np.array(
@@ -20,13 +20,11 @@ def unpack_iq4_nl(blocks: Array) -> Blocks:
     return Blocks(f16_at(blocks, 0), None, IQ4_VALUES[planes(blocks[..., 2:], 4, 16)])
 
 
-def unpack_iq4_xs(blocks: Array) -> Blocks:
+def unpack_iq4_xs(blocks: Array) -> SuperBlocks:
     """(..., 136): f16, 8 scales of 6 bit (the upper 2, then the lower 4), 8 x 32 x 4 bit."""
     scales = planes(blocks[..., 4:8], 4, 1) | planes(blocks[..., 2:4], 2, 1) << 4
-    integers = (scales.view(np.int8) - np.int8(32)).astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        products = f16_at(blocks, 0) * integers
-    return Blocks(products, None, IQ4_VALUES[planes(blocks[..., 8:], 4, 16)])
+    q = IQ4_VALUES[planes(blocks[..., 8:], 4, 16)]
+    return SuperBlocks(f16_at(blocks, 0), scales.view(np.int8) - np.int8(32), q)
 
 
 def unpack_mxfp4(blocks: Array) -> Blocks:

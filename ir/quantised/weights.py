@@ -11,7 +11,7 @@ import numpy as np
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import k_quants, legacy, tables
 from inferflux.ir.quantised.activations import BLOCK, QuantisedRows
-from inferflux.ir.quantised.blocks import Blocks
+from inferflux.ir.quantised.blocks import Blocks, SuperBlocks
 from inferflux.ir.types import (
     BF16,
     F16,
@@ -62,13 +62,21 @@ def dequantise(raw: Array, dtype: DType, shape: tuple[int, ...]) -> Array:
 def unpack(weight: WeightRows) -> Blocks:
     """The integers of a quantised weight, their scales and minima, row by row."""
     rows = weight.raw.shape[:-1]
-    blocks = _UNPACK[weight.dtype](weight.raw.reshape(*rows, -1, weight.dtype.block_bytes))
+    blocks = unpack_blocks(weight)
+    if isinstance(blocks, SuperBlocks):
+        blocks = blocks.multiplied()
     minima = blocks.minima
     return Blocks(
         blocks.scales.reshape(*rows, -1),
         None if minima is None else minima.reshape(*rows, -1),
         blocks.q.reshape(*rows, -1),
     )
+
+
+def unpack_blocks(weight: WeightRows) -> Blocks | SuperBlocks:
+    """The same, block by block of a row: (..., N, K / block, ...)."""
+    rows = weight.raw.shape[:-1]
+    return _UNPACK[weight.dtype](weight.raw.reshape(*rows, -1, weight.dtype.block_bytes))
 
 
 def dot_blocks(x: QuantisedRows, weight: WeightRows) -> Array:
@@ -98,7 +106,7 @@ _WIDEN: dict[DType, Callable[[Array], Array]] = {
     F16: lambda flat: flat.view("<f2").astype(np.float32),
     BF16: lambda flat: (flat.view("<u2").astype(np.uint32) << 16).view(np.float32),
 }
-_UNPACK: dict[DType, Callable[[Array], Blocks]] = {
+_UNPACK: dict[DType, Callable[[Array], Blocks | SuperBlocks]] = {
     Q4_0: legacy.unpack_q4_0,
     Q4_1: legacy.unpack_q4_1,
     Q5_0: legacy.unpack_q5_0,
