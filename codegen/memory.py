@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from inferflux.codegen.target import UnsupportedOnTarget
@@ -11,8 +11,9 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.ir.types import BF16, I8PAGE
+from inferflux.ir.types import BF16, I8PAGE, I8X32
 from inferflux.kernels import KERNELS
+from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.storage import (
     LANES,
     UNIT,
@@ -65,8 +66,10 @@ class _Planner:
         self.target = target
         self.memory = MemoryPlan(dict(weights.operands))
         self.free: dict[tuple[str, int], list[int]] = defaultdict(list)
+        self.halved: Set[Value] = frozenset()
 
     def plan(self, graph: Graph) -> MemoryPlan:
+        self.halved = _met_by_halves(graph)
         for value in graph.inputs:
             self.memory.operands[value] = input_operand(value)
         self._plan_nodes(graph.nodes, graph.outputs, keep=())
@@ -153,6 +156,9 @@ class _Planner:
                 scales=self._take("scratch_f32", blocks),
                 scaled_sums=self._take("scratch_f32", blocks),
                 corrections=self._take("scratch_i32", blocks),
+                first_corrections=(
+                    self._take("scratch_i32", blocks) if value in self.halved else None
+                ),
             )
         elif width == self.vocab_size and value.type.shape[0] == "R":
             self.memory.operands[value] = FloatRows(width, 0, padded(width), "logits")
@@ -183,6 +189,8 @@ class _Planner:
                 self._give("scratch_f32", columns // 32, rows.scales)
                 self._give("scratch_f32", columns // 32, rows.scaled_sums)
                 self._give("scratch_i32", columns // 32, rows.corrections)
+                if rows.first_corrections is not None:
+                    self._give("scratch_i32", columns // 32, rows.first_corrections)
             case BfloatRows(columns=columns) as rows:
                 self._give("scratch_i32", columns // 2, rows.base)
             case FloatRows(buffer="scratch_f32") as rows:
@@ -198,6 +206,16 @@ def _kernel_nodes(graph: Graph) -> Iterator[tuple[str, Node]]:
             yield node.op.name, node
         for body in node.bodies:
             yield from _kernel_nodes(body)
+
+
+def _met_by_halves(graph: Graph) -> Set[Value]:
+    """Int8 rows that a weight reads whose scales are of half a block."""
+    found: set[Value] = set()
+    for _, node in _kernel_nodes(graph):
+        formats = [FORMATS.get(value.type.dtype.name) for value in node.inputs]
+        if any(each is not None and each.halves > 1 for each in formats):
+            found.update(value for value in node.inputs if value.type.dtype == I8X32)
+    return found
 
 
 def _last_uses(nodes: Sequence[Node]) -> Mapping[Value, Node]:

@@ -32,6 +32,7 @@ class CpuTarget:
     row_blocks: tuple[int, ...]  # rows computed together, one step function for each
     panels: StepShape | None = None  # of the step whose products are of bf16, where it has those
     dots: str = "float"  # what multiplies packed integers: a name of words.DOTS
+    tables: str = ""  # what looks up bytes: a name of words.TABLES; compares, where nothing does
     tiles: str = ""  # what multiplies matrices, a word of targets/words/tiles.py
     native_half: bool = False  # it converts vectors of f16
 

@@ -12,11 +12,8 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
 from inferflux.ir.passes.choose_layouts import PAIRS, VECTOR_PAIRS
-from inferflux.kernels.linear.layouts import (
-    BLOCK_BYTES,
-    BLOCK_COLUMNS,
-    packed_bytes,
-)
+from inferflux.kernels.formats import FORMATS
+from inferflux.kernels.linear.layouts import packed_bytes
 from inferflux.kernels.storage import Operand, Panels, Vector
 
 ALIGNMENT = 64
@@ -142,8 +139,7 @@ def weight_operand(value: Value, base: str) -> Operand:
     shape = value.type.shape
     if _is_vector(value):
         return Vector(base, int(shape[-1]))
-    name = value.type.dtype.name
-    return Panels(name, int(shape[0]), int(shape[1]), base, BLOCK_BYTES[name], BLOCK_COLUMNS[name])
+    return Panels(value.type.dtype.name, int(shape[0]), int(shape[1]), base)
 
 
 def _nbytes(value: Value, target: str) -> int:
@@ -153,7 +149,7 @@ def _nbytes(value: Value, target: str) -> int:
         if dtype.name != "f32":
             raise UnsupportedOnTarget(target, f"a vector or table of {value.type}, only f32")
         return int(np.prod(shape)) * 4
-    if dtype.name not in BLOCK_BYTES:
+    if dtype.name not in FORMATS:
         raise UnsupportedOnTarget(target, f"a weight of {value.type}: no packed layout for {dtype}")
     return packed_bytes(dtype, shape[0], shape[1])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inferflux.kernels.formats import FORMATS, Format
+
 LANES = 16  # values of a vector, rows of a panel, tokens of a page
 UNIT = 32  # outputs of a product that belong together: two panels, a block when quantised
 
@@ -34,7 +36,8 @@ class Int8Rows:
     """i8x32[rows, columns]: int8 values, and per block of 32 a scale and sums of the values.
 
     ``scaled_sum`` is scale * sum (what a minimum is multiplied with); ``correction`` is -128 * sum
-    (what takes back the 128 that is added to signed weights to make them unsigned).
+    (what takes back the 128 that is added to signed weights to make them unsigned). The correction
+    of 16 columns is kept, that of a block's first, where weights with scales of 16 meet the rows.
     """
 
     columns: int
@@ -42,6 +45,7 @@ class Int8Rows:
     scales: int  # offset in scratch_f32
     scaled_sums: int  # offset in scratch_f32
     corrections: int  # offset in scratch_i32
+    first_corrections: int | None = None  # the same, where they are kept
 
     form: str = "i8x32"
 
@@ -61,10 +65,21 @@ class Int8Rows:
     def correction(self, row: str, block: str) -> str:
         return f"scratch_i32[{self.corrections} + ({row}) * {self.blocks} + {block}]"
 
-    def correction_of(self, offset: int, row: str, block: str) -> str:
-        """-offset * sum, for a power of two up to 128."""
-        kept = self.correction(row, block)
-        return kept if offset == 128 else f"T.shift_right({kept}, {8 - offset.bit_length()})"
+    def first_correction(self, row: str, block: str) -> str:
+        assert self.first_corrections is not None, "the memory plan keeps what a reader needs"
+        return f"scratch_i32[{self.first_corrections} + ({row}) * {self.blocks} + {block}]"
+
+    def corrections_of(self, offset: int, row: str, block: str, halves: int) -> list[str]:
+        """-offset * sum, for a power of two up to 128, of a block or of each half of it."""
+        if not offset:
+            return ["T.int32(0)"] * halves
+        kept = [self.correction(row, block)]
+        if halves == 2:
+            first = self.first_correction(row, block)
+            kept = [first, f"({kept[0]} - {first})"]
+        if offset == 128:
+            return kept
+        return [f"T.shift_right({sums}, {8 - offset.bit_length()})" for sums in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,35 +110,22 @@ class Panels:
     rows: int
     columns: int
     base: str  # int64 expression
-    block_bytes: int  # of 16 rows x block columns
-    block: int  # columns that are stored together
+
+    @property
+    def format(self) -> Format:
+        return FORMATS[self.dtype]
 
     @property
     def units(self) -> int:
         return -(-self.rows // UNIT)
 
     @property
-    def bits(self) -> int:
-        """Of a quantised weight's integers."""
-        return 8 if self.dtype == "q8_0" else 4
-
-    @property
-    def has_minimum(self) -> bool:
-        """Its weights are scale * q + minimum, not scale * q."""
-        return self.dtype == "q4_1"
-
-    @property
-    def offset(self) -> int:
-        """How much too large its integers are stored, so that they are unsigned."""
-        return {"q4_0": 8, "q8_0": 128}.get(self.dtype, 0)
-
-    @property
     def blocks(self) -> int:
-        return self.columns // self.block
+        return self.columns // self.format.block
 
     @property
     def panel_bytes(self) -> int:
-        return self.blocks * self.block_bytes
+        return self.columns // self.format.stored_columns * self.format.nbytes
 
     def panel(self, index: str) -> str:
         """Where panel ``index`` begins, as an int64 expression."""

@@ -36,6 +36,7 @@ TARGETS: dict[str, CpuTarget] = {
             row_blocks=(1, 2, 4, 8, 16),
             panels=StepShape(32, MAX_STEP_TOKENS, row_blocks=16, min_tokens=33),
             dots="vpdpbusd.512",
+            tables="vpshufb.512",
             tiles="amx",
             native_half=True,
         ),
@@ -46,6 +47,7 @@ TARGETS: dict[str, CpuTarget] = {
             row_blocks=(1, 2, 4, 8),
             panels=StepShape(12, MAX_STEP_TOKENS, row_blocks=22, min_tokens=33),
             dots="vpdpbusd.512",
+            tables="vpshufb.512",
             native_half=True,
         ),
         CpuTarget(
@@ -54,6 +56,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=_AVX512,
             row_blocks=(1, 2, 4, 8),
             dots="vpdpbusd.512",
+            tables="vpshufb.512",
             native_half=True,
         ),
         CpuTarget(
@@ -62,6 +65,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=(*_AVX2, "avx_vnni"),
             row_blocks=(1, 2, 4),
             dots="vpdpbusd.256",
+            tables="vpshufb.256",
             native_half=True,
         ),
         CpuTarget(
@@ -70,6 +74,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=_AVX2,
             row_blocks=(1, 2, 4),
             dots="vpmaddubsw",
+            tables="vpshufb.256",
             native_half=True,
         ),
         CpuTarget(
@@ -78,6 +83,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=("asimd", "asimddp", "i8mm"),
             row_blocks=(1, 2, 4),
             dots="usdot",
+            tables="tbl",
             native_half=True,
         ),
         CpuTarget(
@@ -86,6 +92,7 @@ TARGETS: dict[str, CpuTarget] = {
             features=("asimd", "asimddp"),
             row_blocks=(1, 2, 4),
             dots="sdot",
+            tables="tbl",
             native_half=True,
         ),
         CpuTarget(

@@ -1,9 +1,8 @@
 """Packed layouts of weights: panels of 16 rows, so that a row is a lane of a vector.
 
 ``panel16``: [panel, block, ...]. For floats a block is one column: 16 values. For quantised types
-it is 32 columns: bytes [group of 4 columns, 16 rows, 4 columns], which is what a 4-way integer dot
-product reads, then 16 f16 scales, and for q4_1 16 f16 minima. The nibbles of q4_0 and q4_1 hold
-columns 0..15 low and 16..31 high. The int8 of q8_0 become unsigned by adding 128. Rows are padded
+it is 32 columns: integers [group of 4 columns, 16 rows, 4 columns], which is what a 4-way integer
+dot product reads, and scales of 16 rows, as ``kernels.formats`` says of each type. Rows are padded
 with zeros to a full unit of two panels.
 
 ``panel16.pairs``: the same for query and key projections, the rows of each head reordered so that
@@ -18,17 +17,18 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array
-from inferflux.ir.types import DType
+from inferflux.ir.quantised import Blocks, SuperBlocks, WeightRows, unpack_blocks
+from inferflux.ir.types import Q4_0, Q4_1, DType
+from inferflux.kernels.formats import BLOCK, FORMATS, Format
 from inferflux.kernels.storage import LANES, UNIT
 
-BLOCK_BYTES = {"f32": 64, "f16": 32, "bf16": 32, "q4_0": 288, "q4_1": 320, "q8_0": 544}
-BLOCK_COLUMNS = {"f32": 1, "f16": 1, "bf16": 1, "q4_0": 32, "q4_1": 32, "q8_0": 32}
+CHUNK_BYTES = 1 << 19  # of integers, a byte each: what a core packs without leaving its cache
 
 
 def packed_bytes(dtype: DType, rows: int, columns: int) -> int:
     """Bytes of one weight [rows, columns] as panels."""
-    panels = -(-rows // UNIT) * UNIT // LANES
-    return panels * (columns // BLOCK_COLUMNS[dtype.name]) * BLOCK_BYTES[dtype.name]
+    format_ = FORMATS[dtype.name]
+    return _num_panels(rows) * (columns // format_.stored_columns) * format_.nbytes
 
 
 def pack_panels(raw: Array, dtype: DType, rows: int, columns: int, order: Array | None) -> Array:
@@ -38,12 +38,14 @@ def pack_panels(raw: Array, dtype: DType, rows: int, columns: int, order: Array 
         order: which row of the file comes where (see ``pair_order``); None keeps the file's order.
     """
     matrix = raw.reshape(rows, -1)
-    if order is not None:
-        matrix = matrix[order]
-    padding = -rows % UNIT
-    if padding:
-        matrix = np.concatenate([matrix, np.zeros((padding, matrix.shape[1]), np.uint8)])
-    return _PACK[dtype.name](matrix, columns).reshape(-1)
+    panels = np.zeros((_num_panels(rows), packed_bytes(dtype, LANES, columns) // 2), np.uint8)
+    at_once = max(1, CHUNK_BYTES // (LANES * columns))
+    for first in range(0, len(panels), at_once):
+        chunk = slice(first * LANES, (first + at_once) * LANES)
+        some = matrix[chunk if order is None else order[chunk]]
+        packed = _pack(_whole_panels(some), dtype, columns)
+        panels[first : first + len(packed)] = packed
+    return panels.reshape(-1)
 
 
 def pair_order(rows: int, head_dim: int, pairs: str) -> Array:
@@ -58,44 +60,122 @@ def pair_order(rows: int, head_dim: int, pairs: str) -> Array:
     return (np.arange(0, rows, head_dim)[:, None] + head).reshape(-1)
 
 
-def _pack_plain(matrix: Array, itemsize: int) -> Array:
-    columns = matrix.shape[1] // itemsize
-    panels = matrix.reshape(-1, LANES, columns, itemsize)
-    return np.ascontiguousarray(panels.transpose(0, 2, 1, 3))  # panel, column, lane
+def _num_panels(rows: int) -> int:
+    return -(-rows // UNIT) * UNIT // LANES
 
 
-def _pack_nibbles(matrix: Array, columns: int, num_halves: int) -> Array:
-    """Blocks of f16 scales (and minima), then 16 bytes: low nibbles are 4 groups, high 4 more."""
-    blocks = matrix.reshape(-1, LANES, columns // 32, 2 * num_halves + 16)
-    halves = [_by_block(blocks[..., 2 * at : 2 * at + 2]) for at in range(num_halves)]
-    nibbles = blocks[..., 2 * num_halves :]
-    return np.concatenate([_by_group(nibbles.reshape(*nibbles.shape[:3], 4, 4)), *halves], axis=-1)
+def _whole_panels(matrix: Array) -> Array:
+    padding = -len(matrix) % LANES
+    if not padding:
+        return matrix
+    return np.concatenate([matrix, np.zeros((padding, matrix.shape[1]), np.uint8)])
 
 
-def _pack_q8_0(matrix: Array, columns: int) -> Array:
-    blocks = matrix.reshape(-1, LANES, columns // 32, 34)
-    unsigned = blocks[..., 2:] ^ np.uint8(128)  # adding 128, modulo 256
-    quads = unsigned.reshape(*unsigned.shape[:3], 8, 4)
-    return np.concatenate([_by_group(quads), _by_block(blocks[..., :2])], axis=-1)
+def _pack(matrix: Array, dtype: DType, columns: int) -> Array:
+    """Rows of whole panels to (panels, bytes)."""
+    panels = matrix.reshape(-1, LANES, matrix.shape[1])
+    if not dtype.is_quantised:
+        return _pack_values(panels, dtype)
+    if dtype in (Q4_0, Q4_1):
+        return _pack_nibbles(panels, dtype)
+    blocks = unpack_blocks(WeightRows(dtype, panels))
+    if isinstance(blocks, SuperBlocks):
+        return _pack_nested(blocks, FORMATS[dtype.name])
+    return _pack_blocks(blocks, FORMATS[dtype.name])
 
 
-def _by_group(quads: Array) -> Array:
-    """(panel, lane, block, group, 4) -> (panel, block, group * lane * 4)"""
-    moved = quads.transpose(0, 2, 3, 1, 4)
+def _pack_values(panels: Array, dtype: DType) -> Array:
+    values = panels.view(f"<u{dtype.block_bytes}")  # panel, lane, column
+    columns = np.ascontiguousarray(values.transpose(0, 2, 1))
+    return columns.view(np.uint8).reshape(len(panels), -1)
+
+
+def _pack_nibbles(panels: Array, dtype: DType) -> Array:
+    """As ``_pack_blocks``, without unpacking: a file's nibbles lie as a panel's do."""
+    blocks = panels.reshape(len(panels), LANES, -1, dtype.block_bytes)
+    head = dtype.block_bytes - 16
+    halves = [_by_lane(blocks[..., at : at + 2], within=2) for at in range(0, head, 2)]
+    nibbles = _by_lane(blocks[..., head:], within=4)
+    return np.concatenate([nibbles, *halves], axis=-1).reshape(len(panels), -1)
+
+
+def _pack_blocks(blocks: Blocks, format_: Format) -> Array:
+    """Block by block its integers, then the scales of its rows, and where there are any minima."""
+    parts = [_lines(blocks.q, format_)]
+    if format_.scale == "e8m0":
+        parts.append(_by_lane(_exponents(blocks.scales)))
+    else:
+        parts.extend(_halves(each) for each in (blocks.scales, blocks.minima) if each is not None)
+    return np.concatenate(parts, axis=-1).reshape(len(blocks.q), -1)
+
+
+def _pack_nested(blocks: SuperBlocks, format_: Format) -> Array:
+    """Super-block by super-block its f16, its small integers, then its blocks' integers."""
+    num_panels, _, num_blocks, _ = blocks.q.shape
+    head = [_halves(each) for each in (blocks.scale, blocks.minimum) if each is not None]
+    small = _by_lane(blocks.scales.view(np.uint8))
+    if blocks.minima is not None:
+        minima = _by_lane(blocks.minima.view(np.uint8))
+        if format_.scale == "u4":
+            small = small | minima << 4
+        else:
+            by_block = [each.reshape(num_panels, num_blocks, 8, -1) for each in (small, minima)]
+            small = np.concatenate(by_block, axis=-1).reshape(num_panels, num_blocks, -1)
+    lines = _lines(blocks.q.reshape(num_panels, LANES, -1, BLOCK), format_)
+    parts = [*head, small, lines.reshape(num_panels, num_blocks, -1)]
+    return np.concatenate(parts, axis=-1).reshape(num_panels, -1)
+
+
+def _lines(q: Array, format_: Format) -> Array:
+    """The integers as planes of lines.  (panel, lane, block, 32) int8 -> (panel, block, bytes)"""
+    stored = _stored(q.view(np.uint8), format_)
+    quads = stored.reshape(*q.shape[:3], 8, 4).view("<u4")[..., 0]
+    groups = np.ascontiguousarray(quads.transpose(0, 2, 3, 1))  # panel, block, group, lane
+    low, num_parts = format_.planes[0], format_.parts
+    if num_parts == 1:  # whole bytes
+        return groups.view(np.uint8).reshape(*groups.shape[:2], -1)
+    lines = groups.reshape(*groups.shape[:2], num_parts, low, LANES)  # group = part * low + line
+    planes, below = [], 0
+    for bits in format_.planes:
+        packed = np.zeros((*groups.shape[:2], bits, LANES), "<u4")
+        shared = low // bits  # lines of the first plane that share one of this
+        for part in range(num_parts):
+            for line in range(low):
+                number = lines[:, :, part, line] >> below & _in_every_byte((1 << bits) - 1)
+                packed[:, :, line // shared] |= number << (part * low + line % shared * bits)
+        planes.append(packed.view(np.uint8).reshape(*groups.shape[:2], -1))
+        below += bits
+    return np.concatenate(planes, axis=-1)
+
+
+def _stored(q: Array, format_: Format) -> Array:
+    """Integers without a sign: their places in the table, or as much larger as the format says."""
+    if not format_.table:
+        return q + np.uint8(format_.offset)  # modulo 256
+    places = np.zeros(256, np.uint8)
+    places[np.array(format_.table) - format_.offset] = np.arange(len(format_.table))
+    return places[q]
+
+
+def _in_every_byte(bits: int) -> np.uint32:
+    return np.uint32(bits * 0x01010101)
+
+
+def _halves(scales: Array) -> Array:
+    """f32 that f16 holds.  (panel, lane, block, 1) -> (panel, block, lane * 2 bytes)"""
+    with np.errstate(invalid="ignore", over="ignore"):
+        halves = scales.astype("<f2")
+    return _by_lane(halves.view(np.uint8).reshape(*scales.shape[:3], 2), within=2)
+
+
+def _by_lane(integers: Array, within: int = 1) -> Array:
+    """(panel, lane, block, n) -> (panel, block, n bytes of every lane), ``within`` side by side."""
+    pieces = integers.reshape(*integers.shape[:3], -1, within)
+    moved = pieces.transpose(0, 2, 3, 1, 4)  # panel, block, piece, lane, within
     return moved.reshape(*moved.shape[:2], -1)
 
 
-def _by_block(halves: Array) -> Array:
-    """(panel, lane, block, 2 bytes) -> (panel, block, lane * 2)"""
-    moved = halves.transpose(0, 2, 1, 3)
-    return moved.reshape(*moved.shape[:2], -1)
-
-
-_PACK = {
-    "f32": lambda matrix, columns: _pack_plain(matrix, 4),
-    "f16": lambda matrix, columns: _pack_plain(matrix, 2),
-    "bf16": lambda matrix, columns: _pack_plain(matrix, 2),
-    "q4_0": lambda matrix, columns: _pack_nibbles(matrix, columns, num_halves=1),
-    "q4_1": lambda matrix, columns: _pack_nibbles(matrix, columns, num_halves=2),
-    "q8_0": _pack_q8_0,
-}
+def _exponents(scales: Array) -> Array:
+    """The e of 2 ** (e - 128), of which the least two are subnormal floats."""
+    bits = np.ascontiguousarray(scales).view(np.uint32)
+    return np.where(bits < 1 << 23, bits >> 22, (bits >> 23) + 1).astype(np.uint8)

@@ -6,40 +6,77 @@ import numpy as np
 import pytest
 
 from inferflux.ir.quantised import dequantise, quantise
-from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q8_0
-from inferflux.kernels.linear.layouts import (
-    BLOCK_BYTES,
-    pack_panels,
-    packed_bytes,
-    pair_order,
-)
-
-OFFSET = {Q4_0: 8, Q4_1: 0, Q8_0: 128}  # what a stored integer is too large by
+from inferflux.ir.types import BF16, BLOCKS, F16, F32, Q4_1, Q8_0
+from inferflux.kernels.formats import FORMATS
+from inferflux.kernels.linear.layouts import pack_panels, packed_bytes, pair_order
 
 
 def stored(dtype, rows, columns):
-    values = np.random.default_rng(rows).normal(0, 1, (rows, columns)).astype(np.float32)
-    return quantise(values, dtype).reshape(-1)
+    random = np.random.default_rng(rows)
+    if dtype.is_quantised:  # any bytes are blocks
+        return random.integers(0, 256, rows * columns // dtype.block * dtype.block_bytes, np.uint8)
+    return quantise(random.normal(0, 1, (rows, columns)).astype(np.float32), dtype).reshape(-1)
 
 
 def unpacked(packed, dtype, columns):
-    """Panels to rows, read lane by lane as the description in ``layouts`` says."""
+    """Panels to rows, lane by lane as ``formats`` describes them."""
+    form = FORMATS[dtype.name]
     if not dtype.is_quantised:
         plain = dequantise(packed, dtype, (packed.size // dtype.block_bytes,))
         return plain.reshape(-1, columns, 16).transpose(0, 2, 1).reshape(-1, columns)
-    blocks = packed.reshape(-1, columns // 32, BLOCK_BYTES[dtype.name])
-    groups = 8 if dtype == Q8_0 else 4
-    quads = blocks[..., : groups * 64].reshape(*blocks.shape[:2], groups, 16, 4)
-    if dtype != Q8_0:
-        quads = np.concatenate([quads & 15, quads >> 4], axis=2)
-    numbers = quads.transpose(0, 3, 1, 2, 4).astype(np.float32)  # panel, lane, block, group, 4
-    numbers = numbers.reshape(len(blocks), 16, -1, 32) - OFFSET[dtype]
-    halves = np.ascontiguousarray(blocks[..., groups * 64 :]).view(np.float16).astype(np.float32)
-    halves = halves.reshape(*blocks.shape[:2], -1, 16).transpose(2, 0, 3, 1)[..., None]
-    minimum = halves[1] if dtype == Q4_1 else 0
-    return (numbers * halves[0] + minimum).reshape(-1, columns)
+    together = packed.reshape(-1, columns // form.stored_columns, form.nbytes)
+    if form.is_nested:
+        scales, minima = nested_scales(together[..., : form.head_bytes], form)
+        lines = together[..., form.head_bytes :].reshape(len(together), -1, form.line_bytes)
+    else:
+        scales, minima = scales_behind(together[..., form.line_bytes :], form)
+        lines = together[..., : form.line_bytes]
+    numbers = np.repeat(scales, form.columns, axis=-1) * (integers(lines, form) - form.offset)
+    if minima is not None:
+        numbers = numbers + np.repeat(minima, form.columns, axis=-1)
+    return numbers.transpose(0, 2, 1, 3).reshape(-1, columns)
 
 
+def integers(lines, form):
+    """(panel, block, bytes) -> (panel, block, lane, 32), as large as they are stored."""
+    lines = lines.reshape(*lines.shape[:2], -1, 16, 4)
+    groups = []
+    for group in range(8):
+        part, line = divmod(group, form.planes[0])
+        q = lines[:, :, line] >> (part * form.planes[0]) & (2 ** form.planes[0] - 1)
+        if len(form.planes) > 1:
+            low, high = form.planes
+            which, within = divmod(line, low // high)
+            upper = lines[:, :, low + which] >> (part * low + within * high) & (2**high - 1)
+            q = q | upper << low
+        groups.append(np.array(form.table)[q] if form.table else q)
+    return np.concatenate(groups, axis=-1).astype(np.float32)
+
+
+def scales_behind(tail, form):
+    """(panel, block, bytes) -> scales and minima (panel, block, lane, 1)"""
+    if form.scale == "e8m0":
+        return 2 ** (tail[..., None].astype(np.float32) - 128), None
+    halves = np.ascontiguousarray(tail).view(np.float16).astype(np.float32)
+    parts = halves.reshape(*halves.shape[:2], -1, 16, 1)
+    return parts[:, :, 0], parts[:, :, 1] if form.has_minimum else None
+
+
+def nested_scales(head, form):
+    """(panel, super-block, bytes) -> scales and minima (panel, block, lane, halves)"""
+    factors = np.ascontiguousarray(head[..., : form.factor_bytes]).view(np.float16)
+    factors = factors.astype(np.float32).reshape(*head.shape[:2], -1, 1, 1, 16)
+    small = np.ascontiguousarray(head[..., form.factor_bytes :])
+    small = small.reshape(*head.shape[:2], 8, -1, form.halves, 16)  # ..., scales and minima
+    if form.scale == "u4":
+        small = np.concatenate([small & 15, small >> 4], axis=3)
+    small = small.view(np.int8).astype(np.float32)
+    products = [factors[:, :, each] * small[:, :, :, each] for each in range(factors.shape[2])]
+    blocks = [each.reshape(len(head), -1, form.halves, 16).swapaxes(2, 3) for each in products]
+    return blocks[0], blocks[1] if form.has_minimum else None
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # some scales are infinite
 @pytest.mark.parametrize(
     ("dtype", "rows", "columns"),
     [
@@ -47,11 +84,8 @@ def unpacked(packed, dtype, columns):
         (F16, 16, 33),
         (F16, 1, 1),
         (BF16, 17, 33),
-        (Q4_0, 40, 96),
-        (Q4_0, 16, 32),
-        (Q4_1, 40, 96),
-        (Q8_0, 33, 64),
         (Q8_0, 16, 32),
+        *((dtype, rows, 3 * dtype.block) for dtype in BLOCKS for rows in (17, 33)),
     ],
 )
 def test_panels_hold_every_row_and_zeros_behind_the_last(dtype, rows, columns):
@@ -63,6 +97,7 @@ def test_panels_hold_every_row_and_zeros_behind_the_last(dtype, rows, columns):
     np.testing.assert_array_equal(got[rows:], 0)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_rows_are_packed_in_the_order_that_is_asked_for():
     raw = stored(Q4_1, 64, 32)
     order = pair_order(64, 32, "adjacent")

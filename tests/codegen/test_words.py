@@ -44,6 +44,21 @@ def apply(
         out[lanes(i * 16)] = dot_floats(dot[dot_at(0, {bits})], correction[0], {bits})
 """
 
+LOOK_UP = """
+@T.prim_func(s_tir=True)
+def apply(x: T.Buffer((256,), "uint8"), out: T.Buffer((256,), "uint8")):
+    T.func_attr({{"global_symbol": "apply", "tirx.noalias": True}})
+    for i in T.serial(4):
+        out[bytes64(i * 64)] = look_up({table}, x[bytes64(i * 64)])
+"""
+EXPONENTS = """
+@T.prim_func(s_tir=True)
+def apply(x: T.Buffer((256,), "uint8"), out: T.Buffer((256,), "float32")):
+    T.func_attr({"global_symbol": "apply", "tirx.noalias": True})
+    for i in T.serial(16):
+        out[lanes(i * 16)] = exponent_lanes(x, i * 16)
+"""
+
 
 @pytest.fixture
 def compiled(target):
@@ -158,7 +173,10 @@ def test_floats_are_stored_as_the_nearest_half_ties_to_even(apply):
     np.testing.assert_array_equal(got.view(np.int16), exact.view(np.int16))
 
 
-@pytest.fixture(params=[(4, 0), (4, 8), (8, 128)], ids=["4 bits", "4 less 8", "8 less 128"])
+@pytest.fixture(
+    params=[(2, 0), (3, 4), (4, 0), (4, 8), (5, 16), (6, 32), (8, 128)],
+    ids=lambda of: f"{of[0]} bits less {of[1]}",
+)
 def assert_dots_are_exact(compiled, request):
     bits, excess = request.param
 
@@ -181,6 +199,20 @@ def extremes(bits):
     x = np.stack([np.full(32, 127), np.full(32, -127), *random.choice([-127, 127], (30, 32))])
     x[2], q[5] = x[0], random.integers(0, 2**bits, 512)
     return np.repeat(q, 3, axis=0).astype(np.uint8), np.tile(x, (3, 1)).astype(np.int8)
+
+
+@pytest.mark.parametrize("table", [range(16), range(255, 239, -1), [7] * 8 + [250] * 8])
+def test_look_up_finds_every_entry(compiled, table):
+    indices = np.random.default_rng(0).permutation(np.arange(256, dtype=np.uint8) % 16)
+    out = np.zeros(256, np.uint8)
+    compiled(LOOK_UP.format(table=list(table)), indices, out)
+    np.testing.assert_array_equal(out, np.array(table)[indices])
+
+
+def test_every_exponent_of_eight_bits_is_its_power_of_two(compiled):
+    out = np.zeros(256, np.float32)
+    compiled(EXPONENTS, np.arange(256, dtype=np.uint8), out)
+    np.testing.assert_array_equal(out, 2.0 ** (np.arange(256) - 128))
 
 
 def test_dots_are_exact_at_the_ends_of_their_types(assert_dots_are_exact):

@@ -29,7 +29,6 @@ from inferflux.ir.interpret import interpret
 from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
-from inferflux.ir.quantised import quantise
 from inferflux.ir.types import F32, I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
@@ -138,7 +137,8 @@ def compile_graph(cpu_target: CpuTarget, machine: Machine) -> Callable[..., Smal
     """``compile_graph(graph, row_block)``: the graph as a step, with weights made up for it."""
 
     def build(graph: Graph, row_block: int = 1, **options: Any) -> SmallStep:
-        return SmallStep(graph, cpu_target, machine, StepShape(row_block, MAX_TOKENS), **options)
+        shape = StepShape(row_block, options.get("max_tokens", MAX_TOKENS))
+        return SmallStep(graph, cpu_target, machine, shape, **options)
 
     return build
 
@@ -179,6 +179,7 @@ class Int8Result:
     scales: Array
     scaled_sums: Array
     corrections: Array
+    first_corrections: Array | None  # where a reader wants them
 
 
 class SmallStep:
@@ -197,15 +198,16 @@ class SmallStep:
         *,
         arithmetic: str = "i8x32",
         vocab_size: int = 0,
+        max_tokens: int = MAX_TOKENS,
         seed: int = 0,
     ) -> None:
         self.graph = choose_layouts(graph, PassConfig())
         self.row_block = shape.row_block
-        self.tensors = _tensors(self.graph, np.random.default_rng(seed))
+        self.tensors = _tensors(self.graph, seed)
         plan = plan_weights(self.graph, target.name)
         files = {name: SimpleNamespace(raw=raw, convert=None) for name, raw in self.tensors.items()}
         self._weights = pack_weights(plan, SimpleNamespace(tensors=files)).arena  # type: ignore[arg-type]
-        self.memory = plan_memory(self.graph, plan, MAX_TOKENS, vocab_size, target.name)
+        self.memory = plan_memory(self.graph, plan, max_tokens, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
         phases = select(self.graph, shape, target.name)
         writer = StepWriter(self.graph, target, self.memory, arithmetic)
@@ -292,6 +294,9 @@ class SmallStep:
                     _at(buffers["scratch_f32"], at.scales, blocks),
                     _at(buffers["scratch_f32"], at.scaled_sums, blocks),
                     _at(buffers["scratch_i32"], at.corrections, blocks),
+                    None
+                    if at.first_corrections is None
+                    else _at(buffers["scratch_i32"], at.first_corrections, blocks),
                 )
             case BfloatRows() as at:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]
@@ -346,14 +351,15 @@ def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
     )
 
 
-def _tensors(graph: Graph, random: np.random.Generator) -> dict[str, Array]:
+def _tensors(graph: Graph, seed: int) -> dict[str, Array]:
     """For every weight of the graph, tensors as a file holds them: unit variance of products."""
+    some_weight = _beside("weights.py").some_weight
     tensors: dict[str, Array] = {}
-    for weight in graph.weights:
-        dtype, shape = weight.type.dtype, tuple(int(dim) for dim in weight.type.shape)
+    for index, weight in enumerate(graph.weights):
+        shape = tuple(int(dim) for dim in weight.type.shape)
         spread = shape[-1] ** -0.5 if weight.type.layout else 1.0
-        values = random.normal(0, spread, shape).astype(np.float32)
-        parts = quantise(values, dtype).reshape(len(weight.sources), -1)
+        values = some_weight(weight.type.dtype, shape, spread, (seed, index))
+        parts = values.reshape(len(weight.sources), -1)
         tensors.update(zip(weight.sources, parts, strict=True))
     return tensors
 

@@ -15,7 +15,7 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
-from inferflux.ir.types import F16, F32, Q4_0, Q4_1, Q8_0, tensor
+from inferflux.ir.types import F16, F32, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q5_K, Q6_K, Q8_0, tensor
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.storage import FloatRows
 
@@ -48,6 +48,16 @@ def test_linear(both, assert_close, dtype, inputs):
         given = {"x": normal(rows, inputs, seed=rows)}
         np.testing.assert_array_equal(tiles(given)[0], vectors(given)[0])
         assert_close(tiles(given)[0], tiles.meaning(given)[0])
+
+
+@pytest.mark.parametrize("dtype", [Q2_K, Q3_K, Q5_K, Q6_K, MXFP4], ids=str)
+def test_linear_of_composed_integers_and_of_halves(both, assert_close, dtype):
+    x = Value(tensor(F32, "T", 256), "x")
+    weight = Value(tensor(dtype, 50, 256), "w", sources=("w",))
+    tiles, vectors = both(Graph((x,), (ops.linear(ops.quantise(x), weight),), (weight,)))
+    given = {"x": normal(19, 256)}
+    np.testing.assert_array_equal(tiles(given)[0], vectors(given)[0])
+    assert_close(tiles(given)[0], tiles.meaning(given)[0])
 
 
 def test_gate_up_keeps_the_two_sums_apart(both, assert_close):

@@ -25,6 +25,7 @@ from inferflux.codegen.targets.words.lanes import Lanes
 from inferflux.codegen.targets.words.loops import Loops
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.numbers import Numbers
+from inferflux.codegen.targets.words.tables import Pshufb256, Pshufb512, Tables, Tbl
 from inferflux.codegen.targets.words.tiles import AmxTiles, Tiles
 from inferflux.codegen.targets.words.tir import Expr
 from inferflux.codegen.targets.words.workers import Workers
@@ -40,6 +41,12 @@ DOTS: Mapping[str, type[Dots]] = {
     "sdot": SdotDots,
     "usdot": UsdotDots,
 }
+TABLES: Mapping[str, type[Tables]] = {
+    "": Tables,
+    "vpshufb.512": Pshufb512,
+    "vpshufb.256": Pshufb256,
+    "tbl": Tbl,
+}
 TILES: dict[str, type[Tiles]] = {"": Tiles, "amx": AmxTiles}
 
 
@@ -49,7 +56,7 @@ def words(target: CpuTarget) -> Mapping[str, Any]:
 
     halves = NativeHalves if target.native_half else ComputedHalves
     named: dict[str, Callable[..., Expr]] = {}
-    isa = halves, DOTS[target.dots], Bfloats, TILES[target.tiles]
+    isa = halves, DOTS[target.dots], TABLES[target.tables], Bfloats, TILES[target.tiles]
     for family in (Lanes, Loops, Memory, Numbers, *isa, Workers):
         words = family(tirx)
         named |= {name: getattr(words, name) for name in dir(words) if name[0].islower()}

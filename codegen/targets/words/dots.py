@@ -1,7 +1,7 @@
 """Dot products of packed integers: exact on every ISA, by what each multiplies fastest.
 
-Weights are unsigned and lie as [group of 4 columns][16 rows][4 columns]: ``bits`` is 4 for those
-below 16, 8 for int8 that are stored 128 too large. Values are int8 in -127..127. A sum is kept in
+Weights are unsigned, of so many ``bits``, and lie as [group of 4 columns][16 rows][4 columns]; of 8
+bits they are int8 that are stored 128 too large. Values are int8 in -127..127. A sum is kept in
 whatever the ISA adds fastest for up to 32 columns, and becomes 16 floats, exactly, at their end.
 """
 

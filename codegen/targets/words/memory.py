@@ -34,6 +34,31 @@ class Memory(Words):
         chosen = self._t.shift_right(groups, self._t.broadcast(shift, LANES)) & self._integer(mask)
         return self._t.cast(chosen, "float32x16")
 
+    def int8_lanes(self, buffer: Buffer, at: Expr) -> Expr:
+        """16 bytes with a sign, as floats."""
+        return self._t.cast(self._raw(buffer, at, 16, "int8x16"), "float32x16")
+
+    def nibble_lanes(self, buffer: Buffer, at: Expr, shift: int) -> Expr:
+        """Of 16 bytes: the lower (shift 0) or the upper (4) four bits, as floats."""
+        both = self._t.cast(buffer[self._t.ramp(at, 1, LANES)], "int32x16")
+        chosen = self._t.shift_right(both, self._integer(shift)) & self._integer(15)
+        return self._t.cast(chosen, "float32x16")
+
+    def exponent_lanes(self, buffer: Buffer, at: Expr) -> Expr:
+        """16 powers of two, 2 ** (e - 128), by their e in a byte; the least two are subnormal."""
+        e = self._t.cast(buffer[self._t.ramp(at, 1, LANES)], "int32x16")
+        one = self._integer(1)
+        normal = self._t.shift_left(e - one, self._integer(23))
+        subnormal = self._t.shift_left(e + one, self._integer(21))
+        bits = self._t.Select(e < self._integer(2), subnormal, normal)
+        return self._t.reinterpret(bits, dtype="float32x16")
+
+    def shifted_line(self, buffer: Buffer, at: Expr, shift: Expr) -> Expr:
+        """64 bytes as lanes of 32 bits shifted right: a neighbour's bits come in from above."""
+        lanes = self._raw(buffer, at, 64, "uint32x16")
+        count = self._t.broadcast(self._t.cast(shift, "uint32"), LANES)
+        return self._t.reinterpret(self._t.shift_right(lanes, count), dtype="uint8x64")
+
     def prefetch(self, buffer: Buffer, at: Expr) -> Expr:
         """Ask for the cache line at a byte: to read, to keep, of data."""
         hint = self._t.llvm_lookup_intrinsic_id("llvm.prefetch")
