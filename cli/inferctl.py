@@ -14,6 +14,8 @@ from inferflux.cli.command_line import command_line
 COMMANDS: Final = {
     "pull": "inferflux.cli.pull:pull",
     "models": "inferflux.cli.models:models",
+    "rm": "inferflux.cli.rm:rm",
+    "gc": "inferflux.cli.gc:gc",
     "synth": "inferflux.cli.synth:synth",
 }
 

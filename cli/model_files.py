@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inferflux.cli.source_digest import source_digest
+from inferflux.cli.source_digest import remember_together, source_digest
 
 _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 
@@ -33,4 +33,6 @@ def model_digest(path: Path, records: Path) -> str:
         return source_digest(files[0], records)
     from inferflux.ir.frontend.source import digest_of_files
 
-    return digest_of_files({file.name: source_digest(file, records) for file in files})
+    digest = digest_of_files({file.name: source_digest(file, records) for file in files})
+    remember_together(files, digest, records)
+    return digest

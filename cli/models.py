@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,9 +11,11 @@ from inferflux.cli.options import AsJson
 if TYPE_CHECKING:
     from inferflux.cli.store import StoredModel
 
+_SHOWN = 12  # characters of a digest or a revision
+
 
 def models(as_json: AsJson = False) -> None:
-    """List the models on this machine: name, size, tensor types, path."""
+    """List the models on this machine: name, size, digest, source and its revision."""
     from inferflux.cli import store
 
     stored = store.models()
@@ -28,27 +30,33 @@ def models(as_json: AsJson = False) -> None:
 def _print_json(stored: list[StoredModel]) -> None:
     import orjson
 
-    rows = [_row(model) for model in stored]
+    from inferflux.cli.pull import model_facts
+
+    rows = [model_facts(model) for model in stored]
     typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
 
 
-def _row(model: StoredModel) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "path": str(model.path),
-        "bytes": model.nbytes,
-        "types": dict(model.types),
-    }
-
-
 def _print_table(stored: list[StoredModel]) -> None:
+    """Sources last: they are long, and where they are too long they are what is folded."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from inferflux.cli.sizes import format_size
+    from inferflux.cli.terminal import printable
 
-    table = Table("name", "size", "types", "path", box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("name", "size", "sha256", "revision"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("source", overflow="fold")
     for model in stored:
-        types = ", ".join(f"{count} {kind}" for kind, count in model.types.items())
-        table.add_row(model.name, format_size(model.nbytes), types, str(model.path))
-    Console(highlight=False, soft_wrap=True).print(table)
+        revision = model.revision.strip('"')
+        cells = (
+            model.name,
+            format_size(model.nbytes),
+            model.digest[:_SHOWN],
+            revision[:_SHOWN] or "-",
+            model.source,
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    Console(highlight=False).print(table)

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 
 class BuildProgress:
@@ -38,6 +45,7 @@ class BuildProgress:
 def build_progress() -> Iterator[BuildProgress]:
     """Show a build's progress on stderr for as long as the block runs."""
     console = Console(file=sys.stderr, soft_wrap=True)
-    columns = (TextColumn("  {task.description}"), BarColumn(), TimeElapsedColumn())
+    stage = TextColumn("  {task.description}")
+    columns = (stage, BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield BuildProgress(console, bar)

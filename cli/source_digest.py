@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from inferflux.codegen.artifact.atomic import replacing
@@ -23,6 +24,35 @@ def source_digest(path: Path, records: Path) -> str:
     if _identity(path) == identity:  # a file that changed under the hash is not remembered
         _write(record, {"identity": identity, "sha256": digest})
     return digest
+
+
+def remember_together(paths: Sequence[Path], digest: str, records: Path) -> None:
+    """Remember which files have this digest as one model, so that it is known while they live."""
+    record = records / f"{digest[:32]}.json"
+    together: dict[str, object] = {
+        "identities": [_identity(path.resolve()) for path in paths],
+        "sha256": digest,
+    }
+    if _read(record) != together:
+        _write(record, together)
+
+
+def live_digests(records: Path, doomed: Container[Path]) -> set[str]:
+    """The digests of files and models that are still what was hashed, and are not ``doomed``."""
+    remembered = [_read(record) for record in records.glob("*.json")]
+    return {str(each.get("sha256")) for each in remembered if _is_live(each, doomed)}
+
+
+def _is_live(remembered: dict[str, object], doomed: Container[Path]) -> bool:
+    identities = remembered.get("identities", [remembered.get("identity")])
+    return isinstance(identities, list) and all(_is_same(each, doomed) for each in identities)
+
+
+def _is_same(identity: object, doomed: Container[Path]) -> bool:
+    if not isinstance(identity, list) or not identity:
+        return False
+    path = Path(str(identity[0]))
+    return path.is_file() and path not in doomed and _identity(path) == identity
 
 
 def _identity(path: Path) -> list[str | int]:

@@ -18,7 +18,7 @@ from inferflux.errors import InferFluxError
 
 COMMANDS = {
     "inferflux": ("compile", "tune", "inspect", "run", "serve", "bench", "report"),
-    "inferctl": ("pull", "models", "synth"),
+    "inferctl": ("pull", "models", "rm", "gc", "synth"),
 }
 HEAVY = ("numpy", "tvm", "tokenizers", "grpc", "starlette", "msgspec", "uvloop")
 WriteTiny = Callable[..., Path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from inferflux.cli.lock import exclusive
+from inferflux.cli.lock import exclusive, if_free
 
 
 def test_the_second_is_told_to_wait_and_goes_in_when_the_first_leaves(tmp_path: Path) -> None:
@@ -31,3 +31,11 @@ def test_a_free_lock_is_not_waited_for(tmp_path: Path) -> None:
         with exclusive(tmp_path / "a.lock", lambda: waits.append("waited")):
             pass
     assert waits == []
+
+
+def test_who_would_not_wait_hears_whether_it_is_free(tmp_path: Path) -> None:
+    lock = tmp_path / "a.lock"
+    with exclusive(lock, lambda: None) as waited, if_free(lock) as free:
+        assert (waited, free) == (False, False)
+    with if_free(lock) as free:
+        assert free

@@ -1,47 +1,78 @@
-"""`inferctl models` and `inferctl pull`: what they print, on a store that is made up."""
+"""`inferctl pull`, `models`, `rm` and `gc`: what they print."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from inferflux.cli import store
 from inferflux.cli.inferctl import app
 
-MODEL = store.StoredModel("tiny", Path("folder") / "tiny.gguf", 3 << 20, {"q4_1": 14, "f32": 5})
+
+@pytest.fixture
+def inferctl(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(*arguments: str | Path, columns: int = 120) -> Result:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return CliRunner().invoke(app(), [*map(str, arguments)], catch_exceptions=False)
+
+    return run
 
 
-def test_json_has_name_path_bytes_and_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "models", lambda: [MODEL])
-    said = CliRunner().invoke(app(), ["models", "--json"])
-    assert json.loads(said.stdout) == [
-        {
-            "name": "tiny",
-            "path": str(MODEL.path),
-            "bytes": 3 << 20,
-            "types": {"q4_1": 14, "f32": 5},
-        }
-    ]
+def test_pull_prints_the_path_and_on_stderr_the_digest_it_checked(inferctl, tiny_gguf):
+    source = tiny_gguf()
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    said = inferctl("pull", source, "--as", "own", "--sha256", f"sha256:{digest.upper()}")
+    assert Path(said.stdout.strip()).samefile(source)
+    assert f"own  {source.stat().st_size / 1024:.1f} KB  sha256:{digest}" in said.stderr
 
 
-def test_the_table_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "models", lambda: [MODEL])
-    said = CliRunner().invoke(app(), ["models"])
-    for part in ("tiny", "3.0 MB", "14 q4_1, 5 f32", str(MODEL.path)):
-        assert part in said.stdout
+def test_pull_and_models_say_the_same_in_json(inferctl, tiny_gguf, cache: Path):
+    source = tiny_gguf()
+    pulled = json.loads(inferctl("pull", source, "--json").stdout)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    nbytes = source.stat().st_size
+    assert pulled == {
+        "name": "tiny",
+        "source": str(source),
+        "revision": "",
+        "path": str(cache / "models" / "tiny" / "tiny.gguf"),
+        "bytes": nbytes,
+        "digest": f"sha256:{digest}",
+        "files": [{"name": "tiny.gguf", "bytes": nbytes, "sha256": digest}],
+    }
+    assert json.loads(inferctl("models", "--json").stdout) == [pulled]
 
 
-def test_pull_prints_the_path_and_on_stderr_the_digest_it_checked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def pull(name: str, progress: store.Progress) -> Path:
-        progress("download", 0.5)
-        return tmp_path / name
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_has_name_size_digest_revision_and_source(inferctl, loopback, columns: int):
+    """At 80 columns it is the source that is folded, and nothing of it is lost."""
+    url = loopback.on("/some/long/way/to/a-tiny-model.gguf", loopback.file(b"GGUF"))
+    inferctl("pull", url)
+    said = inferctl("models", columns=columns).stdout
+    assert max(map(len, said.splitlines())) <= columns
+    digest = hashlib.sha256(b"GGUF").hexdigest()
+    for part in ("a-tiny-model ", "4 B", digest[:12], "a "):
+        assert part in said
+    folded = (line[said.index("source") :].strip() for line in said.splitlines()[1:])
+    assert url in "".join(folded)
 
-    monkeypatch.setattr(store, "pull", pull)
-    said = CliRunner().invoke(app(), ["pull", "smollm2-135m"])
-    assert said.stdout == f"{tmp_path / 'smollm2-135m'}\n"
-    assert f"sha256:{store.CATALOGUE['smollm2-135m'].sha256}  verified" in said.stderr
+
+def test_what_no_sha256_is_is_a_usage_error(inferctl, tiny_gguf):
+    said = inferctl("pull", tiny_gguf(), "--sha256", "abc")
+    assert said.exit_code == 2
+    assert "is no sha256: 64 hexadecimal digits" in " ".join(said.stderr.replace("│", " ").split())
+
+
+def test_rm_and_gc_say_what_they_free(inferctl, loopback, cache: Path):
+    inferctl("pull", loopback.on("/a.gguf", loopback.file(b"GGUF" + bytes(2044))))
+    (cache / "models" / "stray").mkdir()
+    (cache / "models" / "stray" / "file").write_bytes(bytes(1024))
+    dry = inferctl("gc", "--dry-run")
+    assert f"1.0 KB  {cache / 'models' / 'stray'}  (a folder without a record)" in dry.stdout
+    assert dry.stderr == "1.0 KB would be freed\n"
+    assert inferctl("gc").stderr == "1.0 KB was freed\n"
+    assert inferctl("rm", "a").stderr.startswith("removed a, 2.")
+    assert "no models yet" in inferctl("models").stderr
