@@ -108,16 +108,30 @@ class OfflineRun:
 
 
 def run_offline(
-    subject: Subject, rivals: Rivals, workload: Workload, kv_bytes: int, on_progress: OnProgress
-) -> OfflineRun:
-    """Measure the workload on all sides; a measure too large is left out."""
+    subject: Subject,
+    rivals: Rivals,
+    workload: Workload,
+    kv_bytes: int,
+    on_progress: OnProgress,
+    keep: Callable[[OfflineRun], None],
+) -> None:
+    """Measure the workload on all sides; a measure too large is left out.
+
+    What there is, is kept when the sides have started and after every round.
+    """
     refusals = [(m, _refusal(m, subject, kv_bytes)) for m in workload.measures()]
     fitting = [measure for measure, reason in refusals if reason is None]
     left_out = [LeftOut(measure.key, reason) for measure, reason in refusals if reason is not None]
     with _sides(subject, rivals, fitting) as sides:
-        figures = measure_all(fitting, sides, workload.rounds, on_progress)
         versions = {side.name: dict(side.versions) for side in sides}
-    return OfflineRun(figures, left_out, versions)
+        keep(OfflineRun([], left_out, versions))
+        measure_all(
+            fitting,
+            sides,
+            workload.rounds,
+            on_progress,
+            lambda figures: keep(OfflineRun(figures, left_out, versions)),
+        )
 
 
 def _refusal(measure: Measure, subject: Subject, kv_bytes: int) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from inferflux.bench.machine import Machine, this_machine
 from inferflux.bench.measures import Workload
-from inferflux.bench.offline import LeftOut, OfflineRun, Subject
+from inferflux.bench.offline import LeftOut, Subject
 from inferflux.bench.roofline import RooflineResults
 from inferflux.bench.rounds import OfflineFigure
 from inferflux.bench.serving.run import ServingResults
@@ -63,6 +63,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     serving: ServingResults | None = None
     startup: StartupFigure | None = None
     roofline: RooflineResults | None = None
+    partial: bool = False  # the run was broken off: rounds or whole parts are missing
 
     def speeds(self) -> dict[str, float]:
         """Our medians by key, tok/s."""
@@ -71,14 +72,14 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         }
 
 
-def collect(subject: Subject, workload: Workload, offline: OfflineRun, command: str) -> Results:
-    """What was found, with the circumstances of now and here."""
+def begin(subject: Subject, workload: Workload, command: str) -> Results:
+    """The circumstances of now and here, and nothing found yet."""
     return Results(
         format=FORMAT,
         command=command,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=this_machine(),
-        versions=offline.versions,
+        versions={},
         model=MeasuredModel(
             name=subject.artifact.model.facts.name,
             artifact_bytes=subject.path.stat().st_size,
@@ -94,8 +95,7 @@ def collect(subject: Subject, workload: Workload, offline: OfflineRun, command: 
             chunk_tokens=subject.chunk_tokens,
             determinism=subject.determinism,
         ),
-        offline=offline.figures,
-        left_out=offline.left_out,
+        partial=True,
     )
 
 

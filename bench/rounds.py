@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -38,8 +38,8 @@ class OfflineFigure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ratios: dict[str, Figure] = {}
 
 
-def compare(measure: Measure, sides: Sequence[Side], rounds: int) -> OfflineFigure:
-    """Let every side choose its setting, then run the rounds.
+def compare(measure: Measure, sides: Sequence[Side], rounds: int) -> Iterator[OfflineFigure]:
+    """Let every side choose its setting, then run the rounds; gives the figure after each.
 
     What slows the machine for a while meets all sides of a round, and which goes first alternates.
     """
@@ -48,11 +48,11 @@ def compare(measure: Measure, sides: Sequence[Side], rounds: int) -> OfflineFigu
     for index in range(rounds):
         for side in sides if index % 2 == 0 else reversed(sides):
             runs[side.name].append(side.run())
-    speeds = {
-        name: SideSpeed(Figure.of(runs[name]), dict(setting), tried)
-        for name, (setting, tried) in chosen.items()
-    }
-    return OfflineFigure(measure.key, measure, speeds, _ratios(speeds))
+        speeds = {
+            name: SideSpeed(Figure.of(runs[name]), dict(setting), tried)
+            for name, (setting, tried) in chosen.items()
+        }
+        yield OfflineFigure(measure.key, measure, speeds, _ratios(speeds))
 
 
 def choose(side: Side, measure: Measure) -> tuple[Setting, list[Tried]]:
@@ -73,13 +73,17 @@ def measure_all(
     sides: Sequence[Side],
     rounds: int,
     on_progress: Callable[[str, float], None],
-) -> list[OfflineFigure]:
-    """Every measure, one after the other."""
-    figures = []
+    keep: Callable[[list[OfflineFigure]], None],
+) -> None:
+    """Every measure, one after the other; after every round all figures so far are kept."""
+    done: list[OfflineFigure] = []
     for index, measure in enumerate(measures):
         on_progress(measure.key, index / len(measures))
-        figures.append(compare(measure, sides, rounds))
-    return figures
+        figures: list[OfflineFigure] = []
+        for figure in compare(measure, sides, rounds):
+            figures = [*done, figure]
+            keep(figures)
+        done = figures
 
 
 def _trial(side: Side, measure: Measure, setting: Setting) -> float:

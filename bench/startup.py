@@ -67,9 +67,15 @@ def llama_starters(server: Path, model: Path, threads: int) -> Mapping[str, Star
 
 
 def measure_startup(
-    starters: Mapping[str, Starter], rounds: int, on_progress: OnProgress
-) -> StartupFigure:
-    """Start every server once a round, after one start that is not counted.  The first is ours."""
+    starters: Mapping[str, Starter],
+    rounds: int,
+    on_progress: OnProgress,
+    keep: Callable[[StartupFigure], None],
+) -> None:
+    """Start every server once a round, after one start that is not counted.  The first is ours.
+
+    The figure so far is kept after every round.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in starters}
     for index in range(rounds + 1):
         for name, starter in starters.items():
@@ -77,6 +83,11 @@ def measure_startup(
             taken = seconds_to_first_token(starter)
             if index > 0:
                 seconds[name].append(taken)
+        if index > 0:
+            keep(_figure(seconds))
+
+
+def _figure(seconds: Mapping[str, Sequence[float]]) -> StartupFigure:
     sides = {name: Figure.of(runs) for name, runs in seconds.items()}
     ours, *others = sides.values()
     fastest = min(others, key=lambda figure: figure.median, default=None)

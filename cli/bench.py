@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,8 @@ def bench(
     from inferflux.bench.machine import usable_cores
     from inferflux.bench.measures import Decode, Streams, Workload
     from inferflux.bench.offline import Subject
-    from inferflux.bench.run import Plan, run
+    from inferflux.bench.results import begin
+    from inferflux.bench.run import Found, Plan, run
     from inferflux.bench.serving.run import ServingWorkload
     from inferflux.bench.serving.summary import Slo
     from inferflux.cli import bench_print
@@ -96,12 +98,15 @@ def bench(
         artifact = artifact_for(model, options, report)
     asked = determinism_named(determinism)
     subject = Subject.of(artifact, target, threads or usable_cores(), asked)
-    with build_progress() as report:
-        results = run(subject, plan, _command(), report.stage)
-        if file is not None:
-            found = measure_roofline(file, subject, kv_dtype, report)
-            results = structs.replace(results, roofline=found)
-    bench_print.write(results, json)
+    found = Found(begin(subject, plan.offline, _command()), partial(bench_print.keep, path=json))
+    try:
+        with build_progress() as report:
+            run(subject, plan, found, report.stage)
+            if file is not None:
+                found.add(roofline=measure_roofline(file, subject, kv_dtype, report))
+        found.results = structs.replace(found.results, partial=False)
+    finally:  # what was measured before a Ctrl-C, or before a side failed, is told too
+        bench_print.write(found.results, json)
 
 
 def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | None) -> Rivals:

@@ -32,8 +32,18 @@ def write(results: Results, path: Path | None) -> None:
         return
     _print(results)
     if path is not None:
-        path.write_text(encode(results))
+        keep(results, path)
         typer.echo(f"{path}: the results; `inferflux report {path}` makes plots and a table")
+
+
+def keep(results: Results, path: Path | None) -> None:
+    """Write the results file, if there is to be one; a reader sees the old one or the new one."""
+    from inferflux.bench.results import encode
+    from inferflux.codegen.artifact.atomic import replacing
+
+    if path is not None and path != Path("-"):
+        with replacing(path) as file:
+            file.write(encode(results).encode())
 
 
 def _print(results: Results) -> None:
@@ -53,6 +63,8 @@ def _print(results: Results) -> None:
     for left_out in results.left_out:
         console.print(f"{left_out.key} is left out: {left_out.reason}")
     console.print(_circumstances(results), style="dim")
+    if results.partial:
+        console.print("broken off: rounds or whole parts of what was asked for are missing")
 
 
 def _offline(results: Results) -> Table:

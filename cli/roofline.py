@@ -21,7 +21,7 @@ def measure_roofline(
     from inferflux.cli.device import ThisMachine
     from inferflux.cli.tuning_files import tuning_for
     from inferflux.codegen.autotune.model import MOST_READ
-    from inferflux.codegen.build import lower
+    from inferflux.codegen.forms import lower
     from inferflux.codegen.roofline.phases import measure_phases
     from inferflux.codegen.roofline.roofs import measure_roofs
     from inferflux.codegen.targets import TARGETS

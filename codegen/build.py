@@ -21,15 +21,15 @@ from inferflux.codegen.artifact.compiled import (
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.autotune.variants import variants_of
 from inferflux.codegen.facts import model_facts
+from inferflux.codegen.forms import Form, lower
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
-from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, MemoryPlan, padded, plan_memory
+from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, padded
 from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget, UnsupportedOnTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.templates import package_text, source_text, template_text
-from inferflux.codegen.weights import WeightPlan, plan_weights
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
@@ -90,29 +90,6 @@ def compile(  # noqa: A001  the verb of the pipeline
     )
 
 
-def lower(
-    source: ModelSource,
-    numerics: str,
-    targets: Sequence[CpuTarget],
-    dump: Path | None = None,
-    kv_dtype: str = "f16",
-) -> dict[str, Graph]:
-    """A graph for each arithmetic that products are computed in, the one for all steps first.
-
-    Some of the targets may have no steps in one of them: ``CpuTarget.shapes``.
-    """
-    imported = frontend.build(source)
-    graph = passes.run(imported, numerics=numerics, kv_dtype=kv_dtype, dump=dump)
-    if numerics == "float32":
-        return {"f32": graph}
-    graphs = {"i8x32": graph}
-    if any(target.panels for target in targets):
-        graphs["bf16"] = passes.run(
-            imported, activations="bf16", kv_dtype=kv_dtype, dump=dump and dump / "bf16"
-        )
-    return graphs
-
-
 class _Share:
     """The part of a progress report that one target's build moves through."""
 
@@ -143,7 +120,7 @@ class _TargetBuild:
         self.variants = tuning.variants(graphs, variants_of(target, graphs), target.name)
         used = {variant.arithmetic for variant in self.variants}
         self.forms = [
-            _Form(arithmetic, graph, target, config.vocab_size)
+            Form(arithmetic, graph, target, config.vocab_size)
             for arithmetic, graph in graphs.items()
             if arithmetic in used
         ]
@@ -231,17 +208,6 @@ class _TargetBuild:
             max_step_tokens=MAX_STEP_TOKENS,
             max_workers=MAX_WORKERS,
             attention=AttentionCut(SPAN, BLOCK, PARTIALS),
-        )
-
-
-class _Form:
-    """The model in one arithmetic: its graph, and where its values lie."""
-
-    def __init__(self, arithmetic: str, graph: Graph, target: CpuTarget, vocab_size: int) -> None:
-        self.arithmetic, self.graph = arithmetic, graph
-        self.plan: WeightPlan = plan_weights(graph, target.name)
-        self.memory: MemoryPlan = plan_memory(
-            graph, self.plan, MAX_STEP_TOKENS, vocab_size, target.name
         )
 
 

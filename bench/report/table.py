@@ -21,7 +21,12 @@ def markdown(results: Results) -> str:
     return "\n\n".join(_parts(results)) + "\n"
 
 
+PARTIAL = "This run was broken off: rounds or whole parts of what was asked for are missing."
+
+
 def _parts(results: Results) -> Iterator[str]:
+    if results.partial:
+        yield f"**{PARTIAL}**"
     if results.offline:
         yield _offline_line(results)
         yield _offline(results.offline)

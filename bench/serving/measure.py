@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from inferflux.bench.offline import Subject
 from inferflux.bench.serving.run import (
@@ -25,15 +25,17 @@ def measure_serving(
     url: str | None,
     offline: Mapping[str, float],
     on_progress: OnProgress,
-) -> ServingResults:
+    keep: Callable[[ServingResults], None],
+) -> None:
     """Put the workload on a server.  ``offline`` are our medians by key, tok/s."""
     config = served_engine(subject, workload)
     vocab_size = subject.artifact.model.facts.vocab_size
-    bench = ServingBench(workload, vocab_size, config.chunk_tokens, offline, on_progress)
+    bench = ServingBench(workload, vocab_size, config.chunk_tokens, offline, on_progress, keep)
     if url is not None:
-        return run_serving(bench, Addresses.parse(url))
+        run_serving(bench, Addresses.parse(url))
+        return
     with running_server(config) as addresses:
-        return run_serving(bench, addresses)
+        run_serving(bench, addresses)
 
 
 def served_engine(subject: Subject, workload: ServingWorkload) -> EngineConfig:

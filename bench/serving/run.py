@@ -71,24 +71,27 @@ class ServingBench:
     chunk_tokens: int
     offline: Mapping[str, float]  # our medians by key, tok/s
     on_progress: OnProgress
+    keep: Callable[[ServingResults], None]
     _random: random.Random = field(default_factory=lambda: random.Random(0))
 
-    async def run(self, doors: Sequence[Door]) -> ServingResults:
-        """Every load on every door, one after the other."""
-        streams, loads = [], []
+    async def run(self, doors: Sequence[Door]) -> None:
+        """Every load on every door, one after the other; after each all figures are kept."""
+        asked = self.workload
+        found = ServingResults(asked.prompt_tokens, asked.output_tokens)
         for door in doors:
             await self._warm(door)
-            for decode in self.workload.streams:
+            for decode in asked.streams:
                 self.on_progress(f"{door.name}: {decode.streams} streams", 0.0)
-                streams.append(await self._streams(door, decode))
-            for clients in self.workload.clients:
+                found.streams.append(await self._streams(door, decode))
+                self.keep(found)
+            for clients in asked.clients:
                 self.on_progress(f"{door.name}: {clients} clients", 0.0)
-                loads.append(await self._closed(door, clients))
-            for rate in self.workload.rates:
+                found.loads.append(await self._closed(door, clients))
+                self.keep(found)
+            for rate in asked.rates:
                 self.on_progress(f"{door.name}: {rate:g} requests/s", 0.0)
-                loads.append(await self._open(door, rate))
-        asked = self.workload
-        return ServingResults(asked.prompt_tokens, asked.output_tokens, streams, loads)
+                found.loads.append(await self._open(door, rate))
+                self.keep(found)
 
     async def _warm(self, door: Door) -> None:
         await load.at_once(door, self._requests(2))
@@ -129,18 +132,18 @@ class ServingBench:
         return random_prompt(self._random, self.vocab_size, num_tokens)
 
 
-def run_serving(bench: ServingBench, addresses: Addresses) -> ServingResults:
+def run_serving(bench: ServingBench, addresses: Addresses) -> None:
     """Measure the server at ``addresses``."""
 
-    async def run() -> ServingResults:
+    async def run() -> None:
         async with AsyncExitStack() as stack:
             doors = addresses.doors()
             for door in doors:
                 stack.push_async_callback(door.close)
-            return await bench.run(doors)
+            await bench.run(doors)
 
     try:
-        return asyncio.run(run())
+        asyncio.run(run())
     except ExceptionGroup as group:  # of a task group: the first failure ended the others
         raise group.exceptions[0] from group
     except OSError as error:

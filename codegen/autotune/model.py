@@ -15,7 +15,7 @@ from inferflux.codegen.autotune.tune import Report, Tuned, Tuner
 from inferflux.codegen.autotune.tuning import Tuning
 from inferflux.codegen.autotune.variants import variants_key, variants_of
 from inferflux.codegen.build import compile as compile_model
-from inferflux.codegen.build import lower
+from inferflux.codegen.forms import lower
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.weights import plan_weights
 from inferflux.ir.frontend import ModelSource
@@ -65,7 +65,9 @@ def tune_model(
     )
     report.stage("timing whole steps", 0.99)
     try:
-        found = time_steps(variants, device.steps(model, target.name), tuner.is_over)
+        found = time_steps(
+            variants, device.steps(model, target.name), tuner.limit(len(tuned.measured))
+        )
     except OutOfTime:
         return replace(tuned, num_left=1)
     tuned = tuned.with_record(step_record(key, variants, found))

@@ -18,6 +18,8 @@ from inferflux.codegen.autotune.validate import WrongResult
 from inferflux.codegen.keys import explain_miss
 from inferflux.kernels.kernel import Schedule
 
+IsOver = Callable[[], bool]
+
 log = logging.getLogger(__name__)
 
 NUM_CANDIDATES = 8  # of a space that are measured, the default among them
@@ -71,6 +73,13 @@ class Tuner:
         """Whether the budget is spent."""
         return self._end is not None and self._device.now() >= self._end
 
+    def limit(self, num_measured: int) -> IsOver:
+        """What ends a measurement that began in time: the budget, but not of a run's first.
+
+        Else runs of a budget that is too short for one phase would never come to an end.
+        """
+        return self.is_over if num_measured else lambda: False
+
     def run(self, tasks: Sequence[Task], table: Table) -> Tuned:
         """Measure what has no record under its key.  Ctrl-C loses the phase it falls into."""
         waiting = self._waiting(tasks, table)
@@ -78,7 +87,7 @@ class Tuner:
         for task in waiting:
             self._report.stage(str(task), len(measured) / len(waiting))
             try:
-                record = self._measure(task)
+                record = self._measure(task, self.limit(len(measured)))
             except OutOfTime:
                 break
             table = table.with_record(record)
@@ -99,19 +108,21 @@ class Tuner:
         """What a step spends in the phase, by the model."""
         return task.scope.uses * cost.seconds(task, task.space[0], self._device.facts.num_workers)
 
-    def _measure(self, task: Task) -> Record:
+    def _measure(self, task: Task, is_over: IsOver) -> Record:
         if self.is_over():
             raise OutOfTime
         trials = self._prepare(task)
         candidates = self._candidates(task)
-        entrants = race(self._launches(trials, candidates), self.is_over)
+        entrants = race(self._launches(trials, candidates, is_over), is_over)
         chosen = _choose(candidates, entrants, trials)
         return _record(task, candidates[chosen], entrants[chosen], entrants)
 
-    def _launches(self, trials: Trials, candidates: Sequence[Schedule]) -> list[Launch]:
+    def _launches(
+        self, trials: Trials, candidates: Sequence[Schedule], is_over: IsOver
+    ) -> list[Launch]:
         launches = []
         for schedule in candidates:
-            if self.is_over():
+            if is_over():
                 raise OutOfTime
             launches.append(trials.launch(schedule))
         return launches

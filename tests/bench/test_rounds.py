@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from inferflux.bench.measures import Decode, Measure, Prefill
-from inferflux.bench.rounds import TRIAL_RUNS, compare, measure_all
+from inferflux.bench.rounds import TRIAL_RUNS, OfflineFigure, compare, measure_all
 from inferflux.bench.side import NO_CHOICES, Choices, Setting
 
 LOG = list[str]
@@ -40,7 +40,7 @@ class ScriptedSide:
 
 def test_sides_take_turns_and_the_first_of_a_round_alternates() -> None:
     log: LOG = []
-    compare(Prefill(8), (ScriptedSide("a", log), ScriptedSide("b", log)), rounds=3)
+    list(compare(Prefill(8), (ScriptedSide("a", log), ScriptedSide("b", log)), rounds=3))
     assert log == [
         "a prepares prefill_8 {}",
         "b prepares prefill_8 {}",
@@ -52,7 +52,7 @@ def test_a_ratio_is_taken_within_each_round() -> None:
     """The second round ran on a machine half as fast; the ratio does not see it."""
     ours = ScriptedSide("ours", [], iter([20.0, 10.0, 21.0]))
     other = ScriptedSide("other", [], iter([10.0, 5.0, 10.0]))
-    figure = compare(Prefill(8), (ours, other), rounds=3)
+    *_, figure = compare(Prefill(8), (ours, other), rounds=3)
     assert figure.sides["ours"].speed.median == 20.0
     assert (figure.sides["ours"].speed.low, figure.sides["ours"].speed.high) == (10.0, 21.0)
     assert figure.ratios["other"].runs == [2.0, 2.0, 2.1]
@@ -60,7 +60,8 @@ def test_a_ratio_is_taken_within_each_round() -> None:
 
 
 def test_a_side_alone_has_no_ratio() -> None:
-    assert compare(Prefill(8), (ScriptedSide("a", []),), rounds=1).ratios == {}
+    (figure,) = compare(Prefill(8), (ScriptedSide("a", []),), rounds=1)
+    assert figure.ratios == {}
 
 
 def test_the_rounds_run_with_the_fastest_of_a_sides_settings() -> None:
@@ -76,7 +77,9 @@ def test_the_rounds_run_with_the_fastest_of_a_sides_settings() -> None:
             "{'flash': False, 'unified': False}": 8.0,
         },
     )
-    (figure,) = measure_all([Decode(4, 8, 2)], [side], 2, lambda key, fraction: None)
+    kept: list[list[OfflineFigure]] = []
+    measure_all([Decode(4, 8, 2)], [side], 2, lambda key, fraction: None, kept.append)
+    (figure,) = kept[-1]
     measured = figure.sides["peer"]
     assert measured.setting == {"flash": True, "unified": False}
     assert measured.speed.median == 9.0
@@ -100,5 +103,30 @@ def test_what_only_streams_share_is_not_tried_with_one() -> None:
 def test_progress_names_what_is_measured() -> None:
     heard: list[tuple[str, float]] = []
     measures = (Prefill(8), Decode(1, 8, 2))
-    measure_all(measures, [ScriptedSide("a", [])], 1, lambda *said: heard.append(said))
+    measure_all(
+        measures, [ScriptedSide("a", [])], 1, lambda *said: heard.append(said), lambda figures: None
+    )
     assert heard == [("prefill_8", 0.0), ("decode_x1@8", pytest.approx(0.5))]
+
+
+def test_what_was_measured_before_a_run_is_broken_off_is_kept() -> None:
+    """After every round: the second measure's second run fails."""
+
+    class Fails(Exception):
+        pass
+
+    def speeds() -> Iterator[float]:
+        yield from (1.0, 2.0, 3.0, 5.0)
+        raise Fails
+
+    kept: list[list[OfflineFigure]] = []
+    side, measures = ScriptedSide("a", [], speeds()), (Prefill(8), Prefill(16))
+    with pytest.raises(Fails):
+        measure_all(measures, [side], 3, lambda key, fraction: None, kept.append)
+    runs = [{figure.key: figure.sides["a"].speed.runs for figure in figures} for figures in kept]
+    assert runs == [
+        {"prefill_8": [1.0]},
+        {"prefill_8": [1.0, 2.0]},
+        {"prefill_8": [1.0, 2.0, 3.0]},
+        {"prefill_8": [1.0, 2.0, 3.0], "prefill_16": [5.0]},
+    ]

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from inferflux.bench.errors import BenchFailed, PeerUnavailable
-from inferflux.bench.startup import Starter, llama_starters, measure_startup, seconds_to_first_token
+from inferflux.bench.startup import (
+    Starter,
+    StartupFigure,
+    llama_starters,
+    measure_startup,
+    seconds_to_first_token,
+)
 
 # Loading for a while (503, as llama.cpp says it), then one token.
 SERVER = """
@@ -43,7 +49,9 @@ def test_a_server_is_asked_until_it_has_its_model() -> None:
 def test_the_first_start_of_each_is_not_counted_and_ours_is_set_against_the_fastest() -> None:
     heard: list[str] = []
     sides = {"inferflux": starter(), "other": starter(), "slow": starter(refusals=40)}
-    figure = measure_startup(sides, 1, lambda stage, fraction: heard.append(stage))
+    kept: list[StartupFigure] = []
+    measure_startup(sides, 1, lambda stage, fraction: heard.append(stage), kept.append)
+    (figure,) = kept
     assert heard == ["start inferflux", "start other", "start slow"] * 2
     assert all(len(side.runs) == 1 for side in figure.sides.values())
     assert figure.ratio is not None

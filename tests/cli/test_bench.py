@@ -6,12 +6,21 @@ from pathlib import Path
 
 import pytest
 import typer
+from msgspec import structs
 from typer.testing import CliRunner
 
+from inferflux.bench import results
 from inferflux.bench.errors import PeerUnavailable
-from inferflux.cli.bench_options import parse_rates, parse_streams
+from inferflux.bench.run import Found
+from inferflux.cli.bench_lists import parse_rates, parse_streams
 from inferflux.cli.inferflux import app
 from inferflux.errors import InvalidArgument
+
+
+@pytest.fixture
+def results_file() -> Path:
+    """A small file of results, of made-up figures."""
+    return Path(__file__).parents[1] / "bench" / "results.json"
 
 
 def refusal(*options: str) -> BaseException | None:
@@ -57,3 +66,27 @@ def test_what_needs_the_model_file_takes_no_artifact(option: str) -> None:
     error = refusal("model.ifx", option)
     assert isinstance(error, InvalidArgument)
     assert "needs the model file" in str(error)
+
+
+def test_a_run_that_is_interrupted_keeps_what_it_has(
+    results_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is there after every round, and what it holds is printed."""
+    whole, path = results.read(results_file), tmp_path / "results.json"
+
+    def run(subject: object, plan: object, found: Found, on_progress: object) -> None:
+        found.add(offline=whole.offline[:1], versions=whole.versions)
+        assert results.read(path).partial
+        raise KeyboardInterrupt
+
+    begun = structs.replace(whole, offline=[], serving=None, startup=None, roofline=None)
+    monkeypatch.setattr(results, "begin", lambda *_: structs.replace(begun, partial=True))
+    monkeypatch.setattr("inferflux.bench.run.run", run)
+    monkeypatch.setattr("inferflux.cli.build.artifact_for", lambda *_: Path("model.ifx"))
+    monkeypatch.setattr("inferflux.bench.offline.Subject.of", lambda *_: None)
+    said = CliRunner().invoke(app, ["bench", "model.gguf", "--json", str(path)])
+    assert said.exit_code != 0
+    assert whole.offline[0].key in said.output
+    assert "broken off" in said.output
+    kept = results.read(path)
+    assert (kept.partial, kept.offline) == (True, whole.offline[:1])

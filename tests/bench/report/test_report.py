@@ -30,6 +30,12 @@ def test_the_table_of_a_results_file(results: Results, golden: Callable[[str, st
     golden("table.md", markdown(results))
 
 
+def test_a_run_that_was_broken_off_is_called_so(results: Results) -> None:
+    assert "broken off" not in markdown(results)
+    text = markdown(structs.replace(results, partial=True))
+    assert text.startswith("**This run was broken off: ")
+
+
 def test_what_was_not_measured_is_not_mentioned(results: Results) -> None:
     offline = structs.replace(results, serving=None, startup=None, roofline=None)
     text = markdown(offline)

@@ -15,7 +15,7 @@ from inferflux.codegen.autotune.task import Task, tasks
 from inferflux.codegen.autotune.trial import DeviceTrials
 from inferflux.codegen.autotune.validate import WrongResult
 from inferflux.codegen.autotune.variants import Variant, variants_of
-from inferflux.codegen.build import lower
+from inferflux.codegen.forms import lower
 from inferflux.codegen.select import StepShape
 from inferflux.codegen.targets import TARGETS
 from inferflux.ir import frontend, passes

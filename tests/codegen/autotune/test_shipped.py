@@ -9,7 +9,7 @@ from inferflux.codegen.autotune.table import DeviceFacts, Table
 from inferflux.codegen.autotune.task import tasks
 from inferflux.codegen.autotune.tuning import levels, shipped_table
 from inferflux.codegen.autotune.variants import variants_key, variants_of
-from inferflux.codegen.build import lower
+from inferflux.codegen.forms import lower
 from inferflux.codegen.keys import explain_miss
 from inferflux.codegen.targets import TARGETS
 from inferflux.ir import frontend

@@ -180,6 +180,14 @@ def test_a_second_run_goes_on_where_the_budget_stopped_the_first(found):
     assert not ran_twice
 
 
+def test_a_budget_too_short_for_one_phase_still_gets_one_done(found):
+    table, bench = None, Bench()
+    for number in range(3):
+        done = bench.run(found, table, budget=0.5)
+        assert (len(done.measured), done.num_kept) == (1, number)
+        table = done.table
+
+
 def test_what_is_interrupted_loses_only_the_phase_it_falls_into(found):
     bench = Bench()
     calls = iter(range(10**6))

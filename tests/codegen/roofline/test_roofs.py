@@ -11,7 +11,7 @@ import pytest
 
 from inferflux.cli.device import ThisMachine
 from inferflux.codegen.artifact.machine import machine_features
-from inferflux.codegen.build import lower
+from inferflux.codegen.forms import lower
 from inferflux.codegen.roofline import roofs
 from inferflux.codegen.roofline.phases import measure_phases
 from inferflux.codegen.roofline.roofs import _Roof, measure_roofs, median_seconds
