@@ -84,7 +84,7 @@ def test_a_run_that_is_interrupted_keeps_what_it_has(
     monkeypatch.setattr("inferflux.bench.run.run", run)
     monkeypatch.setattr("inferflux.cli.build.artifact_for", lambda *_: Path("model.ifx"))
     monkeypatch.setattr("inferflux.bench.offline.Subject.of", lambda *_: None)
-    said = CliRunner().invoke(app, ["bench", "model.gguf", "--json", str(path)])
+    said = CliRunner().invoke(app(), ["bench", "model.gguf", "--json", str(path)])
     assert said.exit_code != 0
     assert whole.offline[0].key in said.output
     assert "broken off" in said.output

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def test_phases_of_quantised_pages_are_tuned_where_they_are_asked_for(
     monkeypatch.setattr(tuner, "lower", lower)
     words = ["tune", str(small_gguf), "--target", TARGET, "--output", str(tmp_path)]
     for more in ([], ["--kv-dtype", "int8"]):
-        CliRunner().invoke(app, [*words, *more])
+        CliRunner().invoke(app(), [*words, *more])
     assert asked == ["f16", "int8"]
 
 
@@ -164,7 +165,12 @@ def test_compile_hands_on_the_records_it_was_told_of(
     from inferflux.codegen import artifact
 
     asked: list[Any] = []
-    monkeypatch.setattr(codegen, "compile", lambda source, **options: asked.append(options))
+
+    def compiled(source: Any, **options: Any) -> Any:
+        asked.append(options)
+        return SimpleNamespace(facts=SimpleNamespace(conversions=()))
+
+    monkeypatch.setattr(codegen, "compile", compiled)
     monkeypatch.setattr(artifact, "save", lambda model, path: "digest")
     write_table(table("linear"), tmp_path / "mine.json")
     options = BuildOptions((TARGET,), tuned_for=str(tmp_path / "mine.json"))

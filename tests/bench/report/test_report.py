@@ -109,7 +109,7 @@ def test_one_command_makes_all_of_it(results_file: Path, tmp_path: Path) -> None
     page.write_text(f"{BEGIN}\n{END}\n")
     folder = tmp_path / "out"
     options = ["report", str(results_file), "-o", str(folder), "--readme", str(page)]
-    said = CliRunner().invoke(app, options)
+    said = CliRunner().invoke(app(), options)
     assert said.exit_code == 0, said.output
     assert len(list(folder.iterdir())) == 2 * len(PLOTS) + 1
     assert (folder / "table.md").read_text() in page.read_text()
