@@ -22,13 +22,17 @@ CELLS = 256  # llama.cpp rounds a stream's cells up to this
 LOG_LEVEL_ERROR = 4  # of ggml_log_level
 
 
+KEPT = 2  # contexts, of the settings tried last: to fill one of 8000 tokens takes a minute
+
+
 class Peer:
-    """A model of llama.cpp, and the context of the measure that was prepared last."""
+    """A model of llama.cpp, and the contexts of the measure that was prepared last."""
 
     def __init__(self, path: str, threads: int) -> None:
         self.threads = threads
         self.random = random.Random(0)
         self.context: Any = None
+        self.contexts: dict[str, Any] = {}  # by their settings
         self.model = llama_cpp.llama_model_load_from_file(
             path.encode(), llama_cpp.llama_model_default_params()
         )
@@ -39,16 +43,28 @@ class Peer:
         self.asked: dict[str, int] = {}
 
     def prepare(self, asked: dict[str, int], setting: dict[str, bool]) -> None:
-        """Make a context of the right size, fill it to the depth, and run once unmeasured."""
-        self.asked = asked
-        if self.context:
-            llama_cpp.llama_free(self.context)
+        """Take a context of the right size, filled to the depth, and run once unmeasured."""
+        if asked != self.asked:
+            self._free_but(0)
+        self.asked, name = asked, json.dumps(setting, sort_keys=True)
+        kept = self.contexts.pop(name, None)
+        self._free_but(KEPT - 1)
+        self.context = self.contexts[name] = kept or self._filled_context(setting)
+        self.run()
+
+    def _free_but(self, count: int) -> None:
+        """Free the oldest contexts, so that so many are left."""
+        while len(self.contexts) > count:
+            llama_cpp.llama_free(self.contexts.pop(next(iter(self.contexts))))
+
+    def _filled_context(self, setting: dict[str, bool]) -> Any:
+        asked = self.asked
         streams = asked.get("streams", 1)
         length = asked["prefill"] if "prefill" in asked else asked["depth"] + asked["steps"]
         self.context = self._new_context(streams, length, setting)
         for stream in range(streams if "depth" in asked else 0):
             self._fill(stream, asked["depth"])
-        self.run()
+        return self.context
 
     def run(self) -> float:
         """Tokens per second of one run of what was prepared."""
