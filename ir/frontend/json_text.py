@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from inferflux.ir.frontend.huggingface.limits import MAX_JSON_MEMORY
+from inferflux.ir.frontend.limits import MAX_JSON_MEMORY
 from inferflux.ir.frontend.source import ModelFileError
 
 _SPACE = re.compile(r"[ \t\n\r]*")

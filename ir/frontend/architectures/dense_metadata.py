@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from inferflux.ir.frontend.facts import LayerGroup, ModelConfig
+from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.frontend.typed import Fields
-
-_MOST = 1 << 20  # of any size: far above every model, far below what could exhaust memory
 
 # Keys of the architecture, ``llama.block_count``, by what follows its name.
 _READ = frozenset(
@@ -52,15 +51,15 @@ def config(source: ModelSource) -> ModelConfig:
     fields = Fields.of(source)
     _refuse_other_formulas(fields)
     num_layers = fields.whole(fields.own("block_count"), 1, max(1, len(source.tensors)))
-    hidden_size = fields.whole(fields.own("embedding_length"), 1, _MOST)
-    num_query_heads = fields.whole(fields.own("attention.head_count"), 1, _MOST)
+    hidden_size = fields.whole(fields.own("embedding_length"), 1, MAX_SIZE)
+    num_query_heads = fields.whole(fields.own("attention.head_count"), 1, MAX_SIZE)
     return ModelConfig(
         name=fields.text("general.name", source.path.stem),
         architecture=source.architecture,
         vocab_size=_vocab_size(fields),
-        context_length=fields.whole(fields.own("context_length"), 1, _MOST),
+        context_length=fields.whole(fields.own("context_length"), 1, MAX_SIZE),
         hidden_size=hidden_size,
-        intermediate_size=fields.whole(fields.own("feed_forward_length"), 1, _MOST),
+        intermediate_size=fields.whole(fields.own("feed_forward_length"), 1, MAX_SIZE),
         num_layers=num_layers,
         num_query_heads=num_query_heads,
         num_kv_heads=_num_kv_heads(fields, num_query_heads),
@@ -92,7 +91,7 @@ def _is_one_of(value: object, neutral: tuple[object, ...]) -> bool:
 def _vocab_size(fields: Fields) -> int:
     """The number of tokens; the embedding's rows are checked against it."""
     num_tokens = len(fields.texts("tokenizer.ggml.tokens"))
-    stated = fields.whole(fields.own("vocab_size"), 1, _MOST, default=num_tokens)
+    stated = fields.whole(fields.own("vocab_size"), 1, MAX_SIZE, default=num_tokens)
     if stated != num_tokens:
         problem = f"is {stated}, but the tokenizer has {num_tokens} tokens"
         raise fields.wrong(fields.own("vocab_size"), problem)
@@ -113,11 +112,11 @@ def _head_dim(fields: Fields, hidden_size: int, num_query_heads: int) -> int:
     if not fields.has(key) and hidden_size % num_query_heads:
         problem = f"is missing, and {num_query_heads} heads do not divide {hidden_size}"
         raise fields.wrong(key, problem)
-    head_dim = fields.whole(key, 2, _MOST, default=hidden_size // num_query_heads)
+    head_dim = fields.whole(key, 2, MAX_SIZE, default=hidden_size // num_query_heads)
     if head_dim % 2:
         raise fields.wrong(key, f"is {head_dim}; rotation turns pairs, so it must be even")
     for other in (fields.own("attention.value_length"), fields.own("rope.dimension_count")):
-        size = fields.whole(other, 0, _MOST, default=head_dim)
+        size = fields.whole(other, 0, MAX_SIZE, default=head_dim)
         if size != head_dim:
             raise fields.unsupported(
                 other, f"is {size}, only the head size {head_dim} is supported"
@@ -143,7 +142,7 @@ def _windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
     pattern_key = f"{window_key}_pattern"
     if not fields.has(window_key) and not fields.has(pattern_key):
         return (None,) * num_layers
-    window = fields.whole(window_key, 1, _MOST)
+    window = fields.whole(window_key, 1, MAX_SIZE)
     pattern = fields.flags(pattern_key)
     if len(pattern) != num_layers:
         raise fields.wrong(pattern_key, f"has {len(pattern)} entries for {num_layers} layers")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from inferflux.ir.frontend.gguf.errors import GGUFError
-from inferflux.ir.frontend.gguf.limits import MAX_STRINGS
+from inferflux.ir.frontend.limits import MAX_STRINGS
 from inferflux.ir.frontend.source import UnsupportedModel
 
 Array = np.ndarray[Any, np.dtype[Any]]

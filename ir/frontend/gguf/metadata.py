@@ -8,7 +8,7 @@ import numpy as np
 
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.kinds import NUMBERS, ValueKind
-from inferflux.ir.frontend.gguf.limits import MAX_KEY_BYTES, MAX_METADATA
+from inferflux.ir.frontend.limits import MAX_KEY_BYTES, MAX_METADATA
 
 _BYTE = np.dtype("u1")
 _LEAST_BYTES = 14  # of an entry: the key's length, a letter of it, the value's type and a byte

@@ -9,9 +9,9 @@ import numpy as np
 
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.errors import GGUFError
-from inferflux.ir.frontend.gguf.limits import DEFAULT_ALIGNMENT, MAX_ALIGNMENT
 from inferflux.ir.frontend.gguf.metadata import Metadata, check_metadata_count, read_metadata
 from inferflux.ir.frontend.gguf.tensors import check_tensor_count, place_tensors, read_entries
+from inferflux.ir.frontend.limits import DEFAULT_ALIGNMENT, MAX_ALIGNMENT
 from inferflux.ir.frontend.mapping import map_file
 from inferflux.ir.frontend.source import Bytes, SourceTensor
 

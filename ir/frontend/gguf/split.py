@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from inferflux.ir.frontend.gguf.errors import GGUFError
-from inferflux.ir.frontend.gguf.limits import MAX_PARTS, MAX_TENSORS
 from inferflux.ir.frontend.gguf.part import Part, read_part
+from inferflux.ir.frontend.limits import MAX_PARTS, MAX_TENSORS
 from inferflux.ir.frontend.source import SourceTensor
 
 _NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from inferflux.ir.frontend.gguf.cursor import Cursor
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS, TensorKind
-from inferflux.ir.frontend.gguf.limits import MAX_RANK, MAX_TENSOR_NAME_BYTES, MAX_TENSORS
 from inferflux.ir.frontend.gguf.repacked import REPACKED, repack, widen
+from inferflux.ir.frontend.limits import MAX_RANK, MAX_TENSOR_NAME_BYTES, MAX_TENSORS
 from inferflux.ir.frontend.source import Bytes, Origin, SourceTensor
 
 _LEAST_BYTES = 33  # of an entry: name length and a letter, rank, one dimension, type, offset

@@ -5,9 +5,8 @@ from __future__ import annotations
 from inferflux.ir.frontend.facts import LayerGroup, ModelConfig
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
 from inferflux.ir.frontend.huggingface.rope import is_rope_key, rope_facts
+from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
-
-_MOST = 1 << 20  # of any size: far above every model, far below what could exhaust memory
 
 _READ = frozenset(
     {
@@ -83,17 +82,17 @@ def config(source: HuggingFaceModel) -> ModelConfig:
     fields = source.config
     _refuse_other_formulas(fields, source.published.class_name)
     num_layers = fields.whole("num_hidden_layers", 1, max(1, len(source.tensors)))
-    hidden_size = fields.whole("hidden_size", 1, _MOST)
-    num_query_heads = fields.whole("num_attention_heads", 1, _MOST)
+    hidden_size = fields.whole("hidden_size", 1, MAX_SIZE)
+    num_query_heads = fields.whole("num_attention_heads", 1, MAX_SIZE)
     head_dim = _head_dim(fields, hidden_size, num_query_heads)
     rope = rope_facts(fields, head_dim)
     return ModelConfig(
         name=source.path.resolve().name,
         architecture=source.architecture,
-        vocab_size=fields.whole("vocab_size", 1, _MOST),
-        context_length=fields.whole("max_position_embeddings", 1, _MOST),
+        vocab_size=fields.whole("vocab_size", 1, MAX_SIZE),
+        context_length=fields.whole("max_position_embeddings", 1, MAX_SIZE),
         hidden_size=hidden_size,
-        intermediate_size=fields.whole("intermediate_size", 1, _MOST),
+        intermediate_size=fields.whole("intermediate_size", 1, MAX_SIZE),
         num_layers=num_layers,
         num_query_heads=num_query_heads,
         num_kv_heads=_num_kv_heads(fields, num_query_heads),
@@ -137,7 +136,7 @@ def _head_dim(fields: Fields, hidden_size: int, num_query_heads: int) -> int:
     if not fields.has("head_dim") and hidden_size % num_query_heads:
         problem = f"is missing, and {num_query_heads} heads do not divide {hidden_size}"
         raise fields.wrong("head_dim", problem)
-    head_dim = fields.whole("head_dim", 2, _MOST, default=hidden_size // num_query_heads)
+    head_dim = fields.whole("head_dim", 2, MAX_SIZE, default=hidden_size // num_query_heads)
     if head_dim % 2:
         raise fields.wrong("head_dim", f"is {head_dim}; rotation turns pairs, so it must be even")
     return head_dim
@@ -159,9 +158,9 @@ def _windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
     """
     if not fields.flag("use_sliding_window", False) or not fields.has("sliding_window"):
         return (None,) * num_layers
-    window = fields.whole("sliding_window", 1, _MOST)
+    window = fields.whole("sliding_window", 1, MAX_SIZE)
     if not fields.has("layer_types"):
-        first = fields.whole("max_window_layers", 0, _MOST)
+        first = fields.whole("max_window_layers", 0, MAX_SIZE)
         return tuple(window if layer >= first else None for layer in range(num_layers))
     kinds = fields.texts("layer_types")
     if len(kinds) != num_layers or not set(kinds) <= {"full_attention", "sliding_attention"}:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inferflux.ir.frontend.huggingface.limits import MAX_SHARDS, MAX_TEXT_BYTES
 from inferflux.ir.frontend.json_text import JsonObject, read_object
+from inferflux.ir.frontend.limits import MAX_SHARDS, MAX_TEXT_BYTES
 from inferflux.ir.frontend.mapping import map_file
 from inferflux.ir.frontend.source import ModelFileError
 

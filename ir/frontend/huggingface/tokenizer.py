@@ -7,6 +7,7 @@ from inferflux.ir.frontend.huggingface.directory import GENERATION, TOKENIZER, T
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
 from inferflux.ir.frontend.huggingface.pipeline import prefix_token, read_pre_tokenizer
 from inferflux.ir.frontend.huggingface.vocabulary import Vocabulary, read_vocabulary
+from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
 
 
@@ -15,7 +16,7 @@ def read_tokenizer(source: HuggingFaceModel) -> TokenizerMetadata:
     document = source.directory.json(TOKENIZER, depth=2)
     fields = Fields(source.path / TOKENIZER, document.values, document.places, "key")
     pre = read_pre_tokenizer(fields)
-    vocabulary = read_vocabulary(fields, source.config.whole("vocab_size", 1, 1 << 20))
+    vocabulary = read_vocabulary(fields, source.config.whole("vocab_size", 1, MAX_SIZE))
     stated = source.fields(TOKENIZER_CONFIG)
     prefix = prefix_token(fields)
     _check_additions(stated, prefix)

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from inferflux.ir.frontend.json_text import read_object
+from inferflux.ir.frontend.limits import (
+    MAX_FILE_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_STORED_NAME_BYTES,
+    MAX_STORED_RANK,
+    MAX_STORED_TENSORS,
+)
 from inferflux.ir.frontend.mapping import map_file
 from inferflux.ir.frontend.safetensors.errors import SafetensorsError
 from inferflux.ir.frontend.safetensors.kinds import BITS
-from inferflux.ir.frontend.safetensors.limits import (
-    MAX_HEADER_BYTES,
-    MAX_NAME_BYTES,
-    MAX_RANK,
-    MAX_TENSORS,
-)
 from inferflux.ir.frontend.source import Bytes
 
 _PREFIX = 8  # bytes of the header's length
@@ -76,8 +77,8 @@ def open_file(path: Path) -> SafetensorsFile:
     mapped = map_file(path, SafetensorsError)
     length = _header_length(path, mapped[:_PREFIX], len(mapped))
     header = read_object(path, mapped[_PREFIX : _PREFIX + length], "header", _PREFIX)
-    if len(header.values) > MAX_TENSORS:
-        problem = f"has {len(header.values)} entries, at most {MAX_TENSORS} allowed"
+    if len(header.values) > MAX_STORED_TENSORS:
+        problem = f"has {len(header.values)} entries, at most {MAX_STORED_TENSORS} allowed"
         raise SafetensorsError(path, "header", _PREFIX, problem)
     _check_metadata(path, header.values.get(_METADATA, {}), header.places.get(_METADATA, _PREFIX))
     entries = [
@@ -124,16 +125,16 @@ class _Reader:
         self._path, self._name, self._at = path, name, at
 
     def entry(self, value: Any) -> _Entry:
-        if not self._name or len(self._name.encode()) > MAX_NAME_BYTES:
-            raise self._refuse("name", f"must have 1..{MAX_NAME_BYTES} bytes")
+        if not self._name or len(self._name.encode()) > MAX_STORED_NAME_BYTES:
+            raise self._refuse("name", f"must have 1..{MAX_STORED_NAME_BYTES} bytes")
         if not isinstance(value, dict) or value.keys() != _KEYS:
             raise self._refuse("", f"is not an object of {', '.join(sorted(_KEYS))}")
         kind = value["dtype"]
         if not isinstance(kind, str) or kind not in BITS:
             raise self._refuse("dtype", f"is {kind!r}, which names no type")
         shape = self._wholes(value["shape"], "shape")
-        if len(shape) > MAX_RANK:
-            raise self._refuse("shape", f"has rank {len(shape)}, at most {MAX_RANK} allowed")
+        if len(shape) > MAX_STORED_RANK:
+            raise self._refuse("shape", f"has rank {len(shape)}, at most {MAX_STORED_RANK} allowed")
         start, end = self._offsets(value["data_offsets"])
         bits = math.prod(shape) * BITS[kind]
         if bits != (end - start) * 8:
@@ -150,7 +151,7 @@ class _Reader:
     def _wholes(self, value: Any, key: str) -> tuple[int, ...]:
         if not isinstance(value, list) or not all(type(each) is int for each in value):
             raise self._refuse(key, "is not an array of whole numbers")
-        if any(not 0 <= each < 1 << 48 for each in value):  # no file is so long
+        if any(not 0 <= each < MAX_FILE_BYTES for each in value):
             raise self._refuse(key, "has a number below 0, or above what a file can hold")
         return tuple(value)
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from inferflux.ir import frontend
-from inferflux.ir.frontend import GGUFError, ModelFileError, ModelSource, UnsupportedModel
-from inferflux.ir.frontend.gguf import limits
+from inferflux.ir.frontend import GGUFError, ModelFileError, ModelSource, UnsupportedModel, limits
 
 U8, U32, F32_VALUE, BOOL, STRING, ARRAY = 0, 4, 6, 7, 8, 9
 F32, Q8_0, Q8_K = 0, 8, 15
