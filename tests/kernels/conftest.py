@@ -39,7 +39,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
 
 MAX_TOKENS = 32
-SPARE_ROWS = ROW_PADDING  # past the last: a block of rows reads and writes them
 
 
 class Machine(Protocol):
@@ -255,7 +254,7 @@ class SmallStep:
         if name in ("spans", "merges"):
             return self._lists(inputs)[name]
         if name == "logits":
-            rows = dims.get("R", 0) + SPARE_ROWS
+            rows = dims.get("R", 0) + ROW_PADDING
             width = max((v.type.shape[-1] for v in self.graph.outputs), default=0)
             return np.full(rows * padded(int(width)), np.nan, np.float32)
         given = {value.hint.replace(".", "_"): value for value in self.graph.inputs}
@@ -378,12 +377,12 @@ def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:
 def _argument(value: Value, given: Array) -> Array:
     match value.type.shape:
         case (_, int() as width) if value.type.dtype == F32:
-            rows = np.full((len(given) + SPARE_ROWS, padded(width)), np.nan, np.float32)
+            rows = np.full((len(given) + ROW_PADDING, padded(width)), np.nan, np.float32)
             rows[: len(given)] = 0
             rows[: len(given), :width] = given
             return rows
         case (_,):
-            return np.concatenate([given, np.zeros(SPARE_ROWS, given.dtype)])
+            return np.concatenate([given, np.zeros(ROW_PADDING, given.dtype)])
         case _:
             return given.values if isinstance(given, QuantisedPages) else given
 
