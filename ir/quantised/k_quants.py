@@ -46,11 +46,23 @@ def unpack_q6_k(blocks: Array) -> SuperBlocks:
     return SuperBlocks(f16_at(blocks, 208), scales, q.view(np.int8) - np.int8(32))
 
 
-def pack_q6_k(factors: Array, scales: Array, q: Array) -> Array:
+def pack_q4_k(scale: Array, depth: Array, scales: Array, minima: Array, q: Array) -> Array:
+    """(n, 1) float32 twice, (n, 8) of 6 bit twice, (n, 256) of 4 bit to blocks (n, 144).
+
+    w = scale * scales * q - depth * minima; all integers uint8.
+    """
+    first = scales[:, :4] | scales[:, 4:] >> 4 << 6
+    second = minima[:, :4] | minima[:, 4:] >> 4 << 6
+    rest = scales[:, 4:] & 15 | minima[:, 4:] << 4
+    halves = (f16_bytes(scale), f16_bytes(depth))
+    return np.concatenate([*halves, first, second, rest, pack_planes(q, 4, 32)], axis=-1)
+
+
+def pack_q6_k(scale: Array, scales: Array, q: Array) -> Array:
     """(n, 1) float32, (n, 16) int8 and (n, 256) of -32..31 to blocks (n, 210)."""
     unsigned = (q + np.int8(32)).view(np.uint8)
     low, high = pack_planes(unsigned & 15, 4, 64), pack_planes(unsigned >> 4, 2, 32)
-    return np.concatenate([low, high, scales.view(np.uint8), f16_bytes(factors)], axis=-1)
+    return np.concatenate([low, high, scales.view(np.uint8), f16_bytes(scale)], axis=-1)
 
 
 def _with_minima(blocks: Array, q: Array) -> SuperBlocks:

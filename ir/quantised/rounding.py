@@ -8,7 +8,8 @@ import numpy as np
 
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised.blocks import f16_bytes, pack_planes
-from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, DType
+from inferflux.ir.quantised.search import quantise_q4_k, quantise_q6_k
+from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q6_K, Q8_0, DType
 
 
 def quantise(x: Array, dtype: DType) -> Array:
@@ -94,4 +95,6 @@ _QUANTISE: dict[DType, Callable[[Array], Array]] = {
     Q5_0: _quantise_q5_0,
     Q5_1: _quantise_q5_1,
     Q8_0: _quantise_q8_0,
+    Q4_K: quantise_q4_k,
+    Q6_K: quantise_q6_k,
 }

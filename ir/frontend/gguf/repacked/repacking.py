@@ -16,10 +16,11 @@ import numpy as np
 from inferflux.ir.frontend.conversion import converted, row_chunks
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TensorKind
 from inferflux.ir.frontend.gguf.repacked import lattices, small
-from inferflux.ir.frontend.gguf.repacked.factored import FactoredBlocks
 from inferflux.ir.frontend.source import Bytes, ConvertedRows, ModelFileError, Origin, SourceTensor
 from inferflux.ir.graph import Array
-from inferflux.ir.quantised import dequantise, quantise
+from inferflux.ir.quantised import SuperBlocks, dequantise, quantise
+from inferflux.ir.quantised.k_quants import pack_q6_k
+from inferflux.ir.quantised.legacy import pack_q4_0
 from inferflux.ir.types import BF16, F16, F32, Q4_0, Q6_K, DType
 
 _GREATEST = {F16: 65504.0, BF16: 3.38e38, F32: float(np.finfo(np.float32).max)}
@@ -84,16 +85,28 @@ def _narrowed(values: Array, dtype: DType, origin: Origin) -> ConvertedRows:
     return ConvertedRows(quantise(values, dtype).reshape(-1), values)
 
 
-def _as_q6_k(unpack: Callable[[Array], FactoredBlocks]) -> Repacking:
-    return Repacking(Q6_K, partial(_read, unpack), lambda blocks: unpack(blocks).to_q6_k())
+def _as_q6_k(unpack: Callable[[Array], SuperBlocks]) -> Repacking:
+    return Repacking(Q6_K, partial(_read, unpack), lambda blocks: _q6_k(unpack(blocks)))
 
 
-def _as_q4_0(unpack: Callable[[Array], FactoredBlocks]) -> Repacking:
-    return Repacking(Q4_0, partial(_read, unpack), lambda blocks: unpack(blocks).to_q4_0())
+def _as_q4_0(unpack: Callable[[Array], SuperBlocks]) -> Repacking:
+    return Repacking(Q4_0, partial(_read, unpack), lambda blocks: _q4_0(unpack(blocks)))
 
 
-def _read(unpack: Callable[[Array], FactoredBlocks], blocks: Array) -> Array:
-    return unpack(blocks).values()
+def _read(unpack: Callable[[Array], SuperBlocks], blocks: Array) -> Array:
+    return unpack(blocks).multiplied().values()
+
+
+def _q6_k(blocks: SuperBlocks) -> Array:
+    """The very values, unless the scale is too small for a half; q is in -32..31."""
+    scales = np.repeat(blocks.scales, 16 // blocks.scales.shape[1], axis=1)
+    return pack_q6_k(blocks.scale, scales, blocks.q)
+
+
+def _q4_0(blocks: SuperBlocks) -> Array:
+    """The very values; all scales are 1, and q is in -8..7."""
+    groups = blocks.q.reshape(-1, 32)
+    return pack_q4_0(np.repeat(blocks.scale, len(groups) // len(blocks.q), axis=0), groups)
 
 
 def _numbers(dtype: str, blocks: Array) -> Array:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferflux.ir.frontend.gguf.repacked.factored import FactoredBlocks
 from inferflux.ir.graph import Array
-from inferflux.ir.quantised.blocks import f16_at, planes
+from inferflux.ir.quantised.blocks import SuperBlocks, f16_at, planes
 from inferflux.ir.quantised.tables import FP4_VALUES
 
 
-def unpack_tq1_0(blocks: Array) -> FactoredBlocks:
+def unpack_tq1_0(blocks: Array) -> SuperBlocks:
     """(n, 54): 32 and 16 bytes of five numbers 0..2, 4 bytes of four, half; 1 too large.
 
     A byte is 256 times a fraction of base 3, so that a digit is the whole part after times 3.
@@ -19,18 +18,18 @@ def unpack_tq1_0(blocks: Array) -> FactoredBlocks:
     return _factored(f16_at(blocks, 52), np.concatenate(parts, axis=1) - np.int8(1))
 
 
-def unpack_tq2_0(blocks: Array) -> FactoredBlocks:
+def unpack_tq2_0(blocks: Array) -> SuperBlocks:
     """(n, 66): 256 x 2 bit, half; 1 too large."""
     return _factored(f16_at(blocks, 64), planes(blocks[:, :64], 2, 32).view(np.int8) - np.int8(1))
 
 
-def unpack_nvfp4(blocks: Array) -> FactoredBlocks:
+def unpack_nvfp4(blocks: Array) -> SuperBlocks:
     """(n, 36): 4 scales of E4M3 without a sign, each of 16 columns; 64 x 4 bit."""
     return _factored(_half_e4m3(blocks[:, :4]), FP4_VALUES[planes(blocks[:, 4:], 4, 8)])
 
 
-def _factored(factors: Array, q: Array) -> FactoredBlocks:
-    return FactoredBlocks(factors, np.ones_like(factors), q)
+def _factored(factors: Array, q: Array) -> SuperBlocks:
+    return SuperBlocks(factors, np.ones(factors.shape, np.int8), q)
 
 
 def _digits(packed: Array, count: int) -> Array:
