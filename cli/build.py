@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from inferflux.cli import environment, store
 from inferflux.cli.artifact_cache import Slot
@@ -15,6 +15,9 @@ from inferflux.cli.model_files import model_digest
 from inferflux.cli.toolchain import toolchain
 from inferflux.codegen.keys import cache_key
 from inferflux.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from inferflux.ir.frontend import ModelSource
 
 
 class Report(Protocol):
@@ -52,6 +55,7 @@ class BuildOptions:
     dump_ir: Path | None = None
     tuned_for: str | None = None  # a device, or a file of records
     kv_dtype: str = "f16"
+    quantise: str = ""  # a type to give the matrices; empty for those of the file
 
 
 def artifact_for(model: str, options: BuildOptions, report: Report) -> Path:
@@ -113,6 +117,7 @@ def _slot(source: Path, options: BuildOptions) -> Slot:
         toolchain(),
         _tuning(options),
         options.kv_dtype,
+        options.quantise,
     )
     return Slot(cache / "artifacts" / _name(source), key)
 
@@ -135,12 +140,11 @@ def _compile(source: Path, output: Path, options: BuildOptions, report: Report) 
     from inferflux.cli.conversions import warnings
     from inferflux.cli.tuning_files import tuning_for
     from inferflux.codegen import artifact
-    from inferflux.ir import frontend
 
     _require_writable(output)
     tuning = tuning_for(options.tuned_for, options.targets)
     compiled = codegen.compile(
-        frontend.open(source),
+        _open(source, options.quantise, report),
         targets=options.targets,
         numerics=options.numerics,
         dump_ir=options.dump_ir,
@@ -152,6 +156,19 @@ def _compile(source: Path, output: Path, options: BuildOptions, report: Report) 
         report.note(line)
     output.parent.mkdir(parents=True, exist_ok=True)
     return Built(output, artifact.save(compiled, output))
+
+
+def _open(path: Path, quantise: str, report: Report) -> ModelSource:
+    from inferflux.cli.conversions import stay_warnings
+    from inferflux.ir import frontend
+    from inferflux.ir.frontend.quantising import QUANTISERS, quantised
+
+    source = frontend.open(path)
+    if not quantise:
+        return source
+    for line in stay_warnings(source, QUANTISERS[quantise]):
+        report.note(line)
+    return quantised(source, QUANTISERS[quantise])
 
 
 def _require_writable(output: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,10 @@ Source = Annotated[
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="The artifact; ./NAME.ifx if not given.")
 ]
+Quantize = Annotated[
+    Literal["q4_0", "q4_1", "q8_0", "q4_k", "q6_k"] | None,
+    typer.Option(help="Quantise matrices of more bits to this type; the error is printed."),
+]
 
 
 def compile_(
@@ -27,6 +31,7 @@ def compile_(
     target: Targets = None,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    quantize: Quantize = None,
     tuned_for: TunedFor = None,
     dump_ir: DumpIR = None,
 ) -> None:
@@ -34,7 +39,9 @@ def compile_(
     from inferflux.cli.build import BuildOptions, compile_to
     from inferflux.cli.progress import build_progress
 
-    options = BuildOptions(tuple(target or ()), numerics, dump_ir, tuned_for, kv_dtype)
+    options = BuildOptions(
+        tuple(target or ()), numerics, dump_ir, tuned_for, kv_dtype, quantize or ""
+    )
     started = time.perf_counter()
     with build_progress() as report:
         built = compile_to(model, output, options, report)

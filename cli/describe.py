@@ -81,6 +81,7 @@ class ArtifactDescription:
             "context_length": model.facts.context_length,
             "source_digest": f"sha256:{model.facts.source_digest}",
             "types": [{"type": t, "tensors": n} for t, n in model.facts.source_types.items()],
+            **({"quantised_to": model.facts.quantised_to} if model.facts.quantised_to else {}),
             **({"converted": rows(model.facts)} if model.facts.conversions else {}),
             "targets": [_target(target) for target in model.targets.values()],
             "graph": self.graph(before=False),

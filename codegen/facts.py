@@ -25,6 +25,7 @@ def model_facts(
         hidden_size=config.hidden_size,
         source_digest=source.digest(),
         source_types=dict(sorted(types.items())),
+        quantised_to=source.quantised_to,
         conversions=_conversions(source, errors),
     )
 

@@ -65,6 +65,7 @@ class CacheKey(Key):
     toolchain: str  # with the tuning records that ship
     tuning: str  # digest of the records that were asked for beside those
     kv_dtype: str
+    quantise: str  # the type that matrices are given; empty for those of the file
 
 
 def cache_key(
@@ -74,9 +75,11 @@ def cache_key(
     toolchain: str,
     tuning: str = "",
     kv_dtype: str = "f16",
+    quantise: str = "",
 ) -> CacheKey:
     """The key of a build of these targets, the best first, from that source."""
-    return CacheKey(source_digest, ", ".join(targets), numerics, toolchain, tuning, kv_dtype)
+    names = ", ".join(targets)
+    return CacheKey(source_digest, names, numerics, toolchain, tuning, kv_dtype, quantise)
 
 
 def lines(entries: Mapping[str, str]) -> str:

@@ -71,6 +71,7 @@ class ModelFacts:
     hidden_size: int
     source_digest: str  # sha256 of the model file
     source_types: Mapping[str, int]  # tensor type in the file -> number of tensors
+    quantised_to: str = ""  # the type that was asked for while compiling; else none
     conversions: tuple[Conversion, ...] = ()
 
 

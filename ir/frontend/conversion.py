@@ -13,7 +13,7 @@ from inferflux.ir.quantised import dequantise
 from inferflux.ir.types import DType
 
 ROWS = 32  # rows are converted in multiples: whole panels of every target
-_CHUNK_VALUES = 1 << 21  # values at a time, or 32 rows: 8 MB as float32
+_CHUNK_VALUES = 1 << 20  # values at a time, or 32 rows: 4 MB as float32
 
 
 def converted(

@@ -120,6 +120,7 @@ class ModelSource:
     tensors: Mapping[str, SourceTensor] = field(repr=False)
     files: tuple[SourceFile, ...]
     offsets: Mapping[str, int] = field(repr=False)  # metadata key -> its value's place in the file
+    quantised_to: str = field(default="", kw_only=True)  # what its matrices become; else empty
 
     def name_in_file(self, name: str) -> str:
         """What the files call the tensor that is ``name`` to the graph."""

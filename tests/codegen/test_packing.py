@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ import pytest
 from inferflux.codegen.facts import model_facts
 from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.weights import plan_weights
-from inferflux.ir import frontend, passes
-from inferflux.ir.frontend import conversion
+from inferflux.ir import frontend, ops, passes
+from inferflux.ir.frontend import ModelSource, SourceTensor, conversion
+from inferflux.ir.frontend.quantising import quantised
+from inferflux.ir.frontend.source import Origin
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import BF16, F32, Q8_0
+from inferflux.ir.types import tensor as type_of
 
 WIDE = {"hidden": 256, "intermediate": 512, "head_dim": 128, "embedding_type": "f16"}
 
@@ -55,3 +62,24 @@ def test_what_was_converted_and_how_far_is_among_the_facts(tiny_gguf):
     assert (grids.kind, grids.dtype, grids.tensors) == ("iq2_s", "f16", 7)
     assert 0 < grids.rms_error_ppb < 2**-11 * 1e9
     assert grids.worst.startswith("blk.1.")
+
+
+def test_of_a_tensor_that_is_quantised_only_some_rows_are_held(tiny_gguf):
+    """As float32 the tensor alone would take 100 MB beside the arena."""
+    rows, width = 96_000, 256
+    stored = np.resize(np.arange(0x3C00, 0x3F00, dtype="<u2"), rows * width).view(np.uint8)
+    origin = Origin(Path(), "w", "BF16", 0, 0)
+    tensor = SourceTensor("w", BF16, (rows, width), lambda: stored, origin)
+    source = quantised(ModelSource(Path(), "", {}, {"w": tensor}, (), {}), Q8_0)
+    x, w = (
+        Value(type_of(F32, "T", width), "x"),
+        Value(type_of(Q8_0, rows, width), "w", sources=("w",)),
+    )
+    plan = plan_weights(passes.run(Graph((x,), (ops.linear(x, w),), (w,))), "x")
+    tracemalloc.start()
+    try:
+        packed = pack_weights(plan, source)
+        assert tracemalloc.get_traced_memory()[1] - packed.arena.nbytes < 48 << 20
+    finally:
+        tracemalloc.stop()
+    assert packed.errors["w"].rms < 0.01
