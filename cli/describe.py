@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,14 +12,17 @@ import numpy as np
 from inferflux.cli import store
 from inferflux.cli.build import Silent
 from inferflux.cli.conversions import rows
-from inferflux.cli.cost import token_cost
+from inferflux.cli.cost import TokenCost, token_cost
 from inferflux.cli.model_argument import is_artifact
+from inferflux.cli.prediction import predict
+from inferflux.cli.tensor_types import type_rows
 from inferflux.codegen import artifact
 from inferflux.codegen.artifact.compiled import CompiledTarget
-from inferflux.errors import InvalidArgument
+from inferflux.codegen.target import UnsupportedOnTarget
+from inferflux.errors import InferFluxError, InvalidArgument
 from inferflux.ir import frontend, passes
+from inferflux.ir.frontend import UnsupportedModel
 from inferflux.ir.frontend.source import ModelSource, SourceTensor
-from inferflux.ir.graph import Graph
 
 _LONGEST_TEXT = 60  # characters of a metadata value that are shown
 
@@ -27,42 +30,62 @@ _LONGEST_TEXT = 60  # characters of a metadata value that are shown
 class Description(Protocol):
     """What can be said of a model, compiled or not."""
 
-    def facts(self, *, tensors: bool) -> dict[str, Any]: ...
+    def facts(self, *, tensors: bool, measure: bool) -> dict[str, Any]: ...
 
     def graph(self, *, before: bool) -> str: ...
+
+    @property
+    def refusal(self) -> InferFluxError | None:
+        """Why it cannot be compiled or run here, if it cannot."""
 
 
 def describe(model: str) -> Description:
     """Open a model name, a model file or an artifact for inspection; weights are not touched."""
     if is_artifact(model):
         return ArtifactDescription(artifact.peek(Path(model)))
-    source = frontend.open(store.resolve(model, Silent()))
-    return ModelDescription(source, frontend.build(source))
+    return ModelDescription(frontend.open(store.resolve(model, Silent())))
 
 
-@dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """A model file before it is compiled."""
+    """A model file before it is compiled; of one that is refused, what can be said all the same."""
 
-    source: ModelSource
-    imported: Graph
+    def __init__(self, source: ModelSource) -> None:
+        self._source = source
+        self.refusal: InferFluxError | None = None
 
-    def facts(self, *, tensors: bool) -> dict[str, Any]:
-        listed = [_tensor(self.source, name) for name in self.source.tensors]
+    def facts(self, *, tensors: bool, measure: bool) -> dict[str, Any]:
+        source = self._source
+        every = source.tensors.values()
         return {
-            "path": str(self.source.path),
-            "architecture": self.source.architecture,
-            "parameters": sum(int(np.prod(t.shape)) for t in self.source.tensors.values()),
-            "nodes_as_imported": len(self.imported.nodes),
-            "metadata": {key: _short(value) for key, value in self.source.metadata.items()},
-            "types": _types(self.source),
-            **({"tensors": listed} if tensors else {}),
-            "cost": _cost(self.imported),
-            "graph": self.graph(before=False),
+            "path": str(source.path),
+            "architecture": source.architecture,
+            "parameters": sum(math.prod(tensor.shape) for tensor in every),
+            "types": type_rows(every),
+            **({"tensors": [_tensor(tensor) for tensor in every]} if tensors else {}),
+            **self._computed(measure=measure),
+            "metadata": {key: _short(value) for key, value in source.metadata.items()},
         }
 
     def graph(self, *, before: bool) -> str:
-        return str(self.imported if before else passes.run(self.imported, passes.PIPELINE))
+        imported = frontend.build(self._source)
+        return str(imported if before else passes.run(imported, passes.PIPELINE))
+
+    def _computed(self, *, measure: bool) -> dict[str, Any]:
+        """What is known of a model that can be compiled; else why it cannot."""
+        try:
+            config, imported = frontend.config(self._source), frontend.build(self._source)
+            cost = token_cost(imported)
+            return {
+                "context_length": config.context_length,
+                "layers": config.num_layers,
+                "nodes_as_imported": len(imported.nodes),
+                **predict(self._source, cost.kv_bytes, measure=measure),
+                "cost": _cost(cost),
+                "graph": self.graph(before=False),
+            }
+        except (UnsupportedModel, UnsupportedOnTarget) as refusal:
+            self.refusal = refusal
+            return {"refused": str(refusal)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +94,11 @@ class ArtifactDescription:
 
     artifact: artifact.Artifact
 
-    def facts(self, *, tensors: bool) -> dict[str, Any]:
+    @property
+    def refusal(self) -> None:
+        """An artifact that can be read was compiled."""
+
+    def facts(self, *, tensors: bool, measure: bool) -> dict[str, Any]:
         model = self.artifact.model
         return {
             "path": str(self.artifact.path),
@@ -96,10 +123,9 @@ class ArtifactDescription:
         return "\n".join(f"// {name}\n{text}" for name, text in self.artifact.model.graph.items())
 
 
-def _tensor(source: ModelSource, name: str) -> dict[str, Any]:
-    tensor = source.tensors[name]
+def _tensor(tensor: SourceTensor) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": tensor.name,
         "type": tensor.origin.kind.lower(),
         "compiled_to": tensor.dtype.name,
         "shape": "x".join(map(str, tensor.shape)),
@@ -107,24 +133,7 @@ def _tensor(source: ModelSource, name: str) -> dict[str, Any]:
     }
 
 
-def _types(source: ModelSource) -> list[dict[str, Any]]:
-    """By the type in the file and the one that it becomes; bytes are of the latter."""
-    count = Counter(_kinds(tensor) for tensor in source.tensors.values())
-    size: Counter[tuple[str, str]] = Counter()
-    for tensor in source.tensors.values():
-        size[_kinds(tensor)] += tensor.type.nbytes
-    return [
-        {"type": kind, "compiled_to": dtype, "tensors": number, "bytes": size[kind, dtype]}
-        for (kind, dtype), number in count.most_common()
-    ]
-
-
-def _kinds(tensor: SourceTensor) -> tuple[str, str]:
-    return tensor.origin.kind.lower(), tensor.dtype.name
-
-
-def _cost(graph: Graph) -> dict[str, int]:
-    cost = token_cost(graph)
+def _cost(cost: TokenCost) -> dict[str, int]:
     return {
         "weight_bytes_per_token": cost.weight_bytes,
         "flops_per_token": cost.flops,

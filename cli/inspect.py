@@ -1,7 +1,8 @@
-"""`inferflux inspect`: what a model file or an artifact holds, and what a token of it costs."""
+"""`inferflux inspect`: what a model holds and becomes, what it needs, how fast it should be."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -10,8 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from inferflux.cli.options import AsJson, Model
+from inferflux.cli.sizes import format_size
 from inferflux.cli.terminal import printable
 
+_BYTES = re.compile(r"(^|_)bytes(_|$)")  # in the names of facts
+_LONGEST_KEY = 44  # characters of a key that are shown
+_LARGE = 1e6  # numbers from here on are shown in powers of ten
 _LOG_WIDTH = 120  # columns where there is no terminal: as wide as graphs are printed
 
 
@@ -24,18 +29,23 @@ def inspect(
     model: Model,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
     graph: Annotated[GraphStage | None, typer.Option(help="Print this graph alone.")] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Measure this machine again for the prediction."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a model's metadata, tensors and types, its graph and its cost per token."""
+    """Show a model's types, memory, predicted speed, cost per token, metadata and graph."""
     from inferflux.cli.describe import describe
 
     description = describe(model)
     if graph is not None:
         typer.echo(description.graph(before=graph is GraphStage.BEFORE))
-    elif as_json:
-        typer.echo(_json(description.facts(tensors=tensors)))
-    else:
-        _print(description.facts(tensors=tensors))
+        return
+    facts = description.facts(tensors=tensors, measure=measure)
+    typer.echo(_json(facts)) if as_json else _print(facts)
+    if description.refusal is not None:
+        raise description.refusal
 
 
 def _json(facts: Mapping[str, Any]) -> str:
@@ -45,7 +55,7 @@ def _json(facts: Mapping[str, Any]) -> str:
 
 
 def _print(facts: Mapping[str, Any]) -> None:
-    """Single facts first, then what has parts under headings of its own, the graph last."""
+    """Single facts first, then what has parts under headings of its own."""
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH)
@@ -65,8 +75,9 @@ def _pairs(facts: Mapping[str, object]) -> Any:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LONGEST_KEY)
     for key, value in facts.items():
-        table.add_row(Text(_shown(key)), Text(_shown(value)))
+        table.add_row(Text(printable(key)), Text(_shown(key, value)))
     return table
 
 
@@ -78,11 +89,15 @@ def _rows(value: Sequence[Mapping[str, object]] | str) -> Any:
         return Text(printable(value))
     table = Table(*value[0], box=None, header_style="dim", pad_edge=False)
     for row in value:
-        table.add_row(*(Text(_shown(cell)) for cell in row.values()))
+        table.add_row(*(Text(_shown(key, cell)) for key, cell in row.items()))
     return table
 
 
-def _shown(value: object) -> str:
+def _shown(key: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(key, each)}" for name, each in value.items())
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+        return format_size(value) if _BYTES.search(key) else f"{value:,}"
+    if isinstance(value, float) and value >= _LARGE:
+        return f"{value:.3g}"
     return printable(str(value))  # metadata and names are whatever the file says

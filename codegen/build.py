@@ -113,7 +113,7 @@ class _TargetBuild:
         tuning: Tuning,
         report: _Share,
     ) -> None:
-        _require_head_dim(config, target)
+        require_head_dim(config, target)
         self.source, self.config = source, config
         self.target, self.numerics, self.report = target, numerics, report
         self.choose = tuning.schedule
@@ -217,7 +217,8 @@ def _target(name: str) -> CpuTarget:
     return TARGETS[name]
 
 
-def _require_head_dim(config: ModelConfig, target: CpuTarget) -> None:
+def require_head_dim(config: ModelConfig, target: CpuTarget) -> None:
+    """Refuse heads whose size no kernel has; raises ``UnsupportedOnTarget``."""
     if config.head_dim % 32:
         raise UnsupportedOnTarget(
             target.name,

@@ -7,7 +7,7 @@ the same launch, claims and wait as a model's, so that what is left below a roof
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +28,7 @@ PREFETCHES: Final = (0, 2048, 8192)  # bytes ahead; the best of them is the roof
 ROWS: Final = (8, 12)  # rows of sums held in registers; the best of them is the roof
 RUNS: Final = 7
 _WARM: Final = 2
+_WHILE: Final = 0.15  # seconds
 _LINES: Final = 1024  # of 64 bytes, of a piece
 _AGAIN, _GROUPS, _PIECES = 1024, 8, 32
 _UNUSED: Final = (0,) * (len(SCALARS) - 1)  # a roof looks at no scalar but the worker's number
@@ -51,7 +52,7 @@ class Roofs:
 
 def measure_roofs(target: CpuTarget, device: Device, read_bytes: int) -> Roofs:
     """Measure every roof; each is the best of a few ways to come to it."""
-    bench = _Roof(target, device, read_bytes)
+    bench = _Roof(target, device, read_bytes, median_seconds)
     computing = {"i8x32": bench.dots, "f32": bench.floats}
     if target.panels is not None:
         computing["bf16"] = bench.pairs
@@ -59,6 +60,23 @@ def measure_roofs(target: CpuTarget, device: Device, read_bytes: int) -> Roofs:
         read=max(bench.read(prefetch) for prefetch in PREFETCHES),
         computing={name: max(map(roof, ROWS)) for name, roof in computing.items()},
     )
+
+
+def quick_roofs(target: CpuTarget, device: Device, read_bytes: int) -> Roofs:
+    """Measure each roof in one way, the best of a few runs: good enough for a prediction."""
+    bench = _Roof(target, device, read_bytes, best_seconds)
+    computing = {"i8x32": bench.dots(ROWS[0]), "f32": bench.floats(ROWS[0])}
+    if target.panels is not None:
+        computing["bf16"] = bench.pairs(ROWS[0])
+    return Roofs(bench.read(PREFETCHES[1]), computing)
+
+
+def best_seconds(launch: Launch) -> float:
+    """The least of as many as a short while allows: neighbours are no limit of a machine."""
+    runs: list[float] = []
+    while len(runs) < RUNS or sum(runs) < _WHILE:
+        runs.append(launch())
+    return min(runs)
 
 
 def median_seconds(launch: Launch) -> float:
@@ -69,7 +87,14 @@ def median_seconds(launch: Launch) -> float:
 
 
 class _Roof:
-    def __init__(self, target: CpuTarget, device: Device, read_bytes: int) -> None:
+    def __init__(
+        self,
+        target: CpuTarget,
+        device: Device,
+        read_bytes: int,
+        timed: Callable[[Launch], float],
+    ) -> None:
+        self._timed = timed
         self._target = replace(target, machines={device.machine: target.machines[device.machine]})
         self._device = device
         self._pieces = max(1, read_bytes // (_LINES * 64))
@@ -105,7 +130,7 @@ class _Roof:
         (code,) = compile_steps(self._target, [text], lambda stage, done: None)[
             self._device.machine
         ]
-        return median_seconds(self._device.load(code, _facts(text), self._buffers, _UNUSED))
+        return self._timed(self._device.load(code, _facts(text), self._buffers, _UNUSED))
 
 
 def _step(name: str, pieces: int, given: Mapping[str, int]) -> StepText:

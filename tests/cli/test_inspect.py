@@ -6,14 +6,30 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from inferflux import codegen
+from inferflux.cli import roofs
 from inferflux.cli.cost import token_cost
 from inferflux.cli.inferflux import app
+from inferflux.cli.tensor_types import what_becomes_of
+from inferflux.codegen.roofline.roofs import Roofs
+from inferflux.errors import MissingPackages
 from inferflux.ir import frontend
+from inferflux.ir.frontend import ModelFileError
+from inferflux.ir.frontend.source import Origin, SourceTensor
+from inferflux.ir.types import DTYPES, F32
 
 WriteTiny = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def machine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with round figures."""
+    measured = Roofs(10e9, {"i8x32": 100e9, "bf16": 50e9, "f32": 25e9})
+    monkeypatch.setattr(roofs, "quick_roofs", lambda *_: measured)
 
 
 def inspect(*arguments: str | Path) -> Result:
@@ -43,12 +59,115 @@ def test_the_page_for_people_has_every_part(tiny_gguf: WriteTiny) -> None:
     for part in (
         "metadata",
         "types",
+        "memory",
+        "prediction",
         "cost",
         "graph llama(",
         "qkv_rope_append",
         "llama.block_count",
     ):
         assert part in said.stdout
+
+
+def test_memory_is_what_the_artifact_will_take(tiny_gguf: WriteTiny) -> None:
+    """The arena to the byte; pages of the whole context in both of their types."""
+    model = tiny_gguf(context_length=512)
+    said = json.loads(inspect(model, "--json").stdout)["memory"]
+    compiled = codegen.compile(frontend.open(model), targets=("cpu:portable",))
+    (arena,) = compiled.weights.values()
+    assert said["weights_packed_bytes"] == len(arena)
+    page = sum(group.page_bytes for group in compiled.targets["cpu:portable"].kv_groups)
+    assert said["kv_bytes_per_token_f16"] * 16 == page
+    assert said["kv_bytes_whole_context_f16"] == 512 * page // 16
+    assert said["kv_bytes_whole_context_int8"] == 512 * page // 16 * 34 // 64
+
+
+def test_the_prediction_says_what_it_assumes(tiny_gguf: WriteTiny) -> None:
+    said = json.loads(inspect(tiny_gguf(), "--json").stdout)["prediction"]
+    assert said["decode_tokens_per_second"] > 0
+    assert said["prefill_tokens_per_second"] > said["decode_tokens_per_second"]
+    assert said["roof_read_bytes_per_second"] == 10_000_000_000
+    assert "0.72 of the roof" in said["assumed"]
+
+
+def test_without_a_compiler_there_is_no_prediction_and_all_else(
+    tiny_gguf: WriteTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_compiler(*_: object) -> Roofs:
+        raise MissingPackages("compiling for a CPU", "apache-tvm", "cpu")
+
+    monkeypatch.setattr(roofs, "quick_roofs", no_compiler)
+    said = inspect(tiny_gguf(), "--json")
+    assert said.exit_code == 0
+    facts = json.loads(said.stdout)
+    assert "pip install 'inferflux[cpu]'" in facts["prediction"]["none"]
+    assert facts["memory"]["weights_packed_bytes"] > 0
+
+
+def test_types_say_what_becomes_of_them(tiny_gguf: WriteTiny) -> None:
+    norm = np.ones(64, np.float16)
+    model = tiny_gguf(layer_types=("iq4_nl",), tensors={"output_norm.weight": norm})
+    rows = {row["type"]: row for row in json.loads(inspect(model, "--json").stdout)["types"]}
+    assert {kind: (row["compiled_to"], row["how"]) for kind, row in rows.items()} == {
+        "iq4_nl": ("iq4_nl", "as it is"),
+        "f32": ("f32", "as it is"),
+        "q8_0": ("q8_0", "as it is"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "how"),
+    [
+        ("Q4_1", (2, 256), "as it is"),
+        ("IQ3_S", (2, 256), "re-packed, exactly"),
+        ("F16", (64,), "re-packed, exactly"),
+        ("IQ2_XS", (2, 256), "re-packed, to 2^-11 of a weight"),
+        ("F64", (2, 256), "re-packed, to 24 bits"),
+        ("GPTQ int4", (2, 256), "re-packed; `compile` says how far values move"),
+    ],
+)
+def test_how_exactly_a_type_is_re_packed_is_known_by_its_name(
+    kind: str, shape: tuple[int, ...], how: str
+) -> None:
+    dtype = DTYPES.get(kind.lower(), F32) if len(shape) == 2 else F32
+    origin = Origin(Path("m"), "w", kind, 0, 0)
+    tensor = SourceTensor("w", dtype, shape, lambda: pytest.fail("it was read"), origin)
+    assert what_becomes_of(tensor) == how
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"metadata": {"llama.rope.scaling.type": "yarn"}}, "yarn"),
+        ({"head_dim": 16, "heads": 4, "kv_heads": 2}, "heads of 16"),
+        ({"architecture": "llama", "metadata": {"general.architecture": "mamba"}}, "mamba"),
+    ],
+)
+def test_what_is_refused_is_shown_and_said(
+    tiny_gguf: WriteTiny, fields: dict[str, object], refused: str
+) -> None:
+    said = inspect(tiny_gguf(**fields), "--json")
+    facts = json.loads(said.stdout)
+    assert refused in facts["refused"]
+    assert facts["types"]
+    assert said.exit_code == 1
+
+
+def test_a_file_that_is_no_model_is_a_typed_error(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    assert isinstance(inspect(path).exception, ModelFileError)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_every_line_of_the_page_fits_and_no_name_of_a_fact_is_cut(
+    tiny_gguf: WriteTiny, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr("inferflux.cli.inspect._LOG_WIDTH", columns)
+    said = inspect(tiny_gguf()).stdout
+    assert max(map(len, said.splitlines())) <= columns
+    for name in ("kv_bytes_whole_context_int8", "roof_multiply_adds_per_second", "compiled_to"):
+        assert name in said
 
 
 def test_the_graph_before_has_a_node_per_layer_and_the_one_after_a_loop(

@@ -35,7 +35,7 @@ def here(request: pytest.FixtureRequest) -> CpuTarget:
 def roof(here: CpuTarget, monkeypatch: pytest.MonkeyPatch) -> _Roof:
     """Few repetitions: 32 columns are what sums hold exactly on every ISA."""
     monkeypatch.setattr(roofs, "_AGAIN", 1)
-    return _Roof(here, ThisMachine(2), READ_BYTES)
+    return _Roof(here, ThisMachine(2), READ_BYTES, median_seconds)
 
 
 def test_the_read_roof_reads_every_byte(roof: _Roof) -> None:
