@@ -20,6 +20,7 @@ from inferflux.cli.sources.source import (
     PullFailed,
     RetryPolicy,
     Shelf,
+    WrongContent,
 )
 from inferflux.errors import MissingPackages
 
@@ -133,12 +134,12 @@ def _authorization() -> dict[str, str]:
 def _require_intact(file: FetchedFile, sha256: str | None, blob_id: str | None) -> None:
     """Hold a file against what its commit says of it."""
     if sha256 is not None and file.sha256 != sha256:
-        raise PullFailed(
+        raise WrongContent(
             f"{file.path.name} came with sha256 {file.sha256}, the hub has {sha256}; "
             "it was changed on the way or at its source"
         )
     if sha256 is None and blob_id is not None and _git_blob_id(file.path) != blob_id:
-        raise PullFailed(f"{file.path.name} is not the file {blob_id} of the hub's commit")
+        raise WrongContent(f"{file.path.name} is not the file {blob_id} of the hub's commit")
 
 
 def _git_blob_id(path: Path) -> str:

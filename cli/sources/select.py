@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from inferflux.cli.sources.source import PullFailed
+from inferflux.cli.sources.source import PullFailed, WrongContent
 
 MOST_PARTS: Final = 1000
 _PART: Final = re.compile(r"(?P<stem>.*)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
@@ -59,9 +59,9 @@ def require_model_file(path: Path) -> None:
     with path.open("rb") as file:
         begins = file.read(9)
     if path.suffix == ".gguf" and begins[:4] != b"GGUF":
-        raise PullFailed(f"{path.name} is no GGUF file: it begins with {begins!r}")
+        raise WrongContent(f"{path.name} is no GGUF file: it begins with {begins!r}")
     if path.suffix == ".safetensors" and begins[8:] != b"{":
-        raise PullFailed(f"{path.name} is no safetensors file: it begins with {begins!r}")
+        raise WrongContent(f"{path.name} is no safetensors file: it begins with {begins!r}")
 
 
 def require_file_name(name: str) -> str:

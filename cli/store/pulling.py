@@ -10,14 +10,12 @@ from pathlib import Path
 from inferflux.cli.lock import exclusive
 from inferflux.cli.sources.select import require_model_file
 from inferflux.cli.sources.source import (
-    DiskFull,
     Fetched,
     FetchedFile,
     Progress,
-    PullFailed,
-    PullInterrupted,
     RetryPolicy,
     Source,
+    WrongContent,
     file_digest,
 )
 from inferflux.cli.store import layout, records
@@ -46,6 +44,11 @@ class Shelf:
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clear_if_empty(self) -> None:
+        """Leave what a later pull can go on with, and no folder of nothing."""
+        if not any(path.is_file() and path.stat().st_size for path in self.folder.rglob("*")):
+            self.clear()
 
 
 def pull(
@@ -114,7 +117,7 @@ def _fetch(
     kept: StoredModel | None,
     progress: Progress,
 ) -> StoredModel:
-    """Fetch, check and keep; what cannot be gone on with leaves nothing behind."""
+    """Fetch, check and keep; what is not as it should be leaves nothing behind."""
     try:
         revision = kept.revision or None if kept is not None else None
         fetched = source.fetch(shelf, revision, progress)
@@ -125,10 +128,11 @@ def _fetch(
             return kept
         model = _checked(source, name, fetched)
         _require_digest(model.files, sha256, name)
-    except (PullInterrupted, DiskFull):
-        raise
-    except InferFluxError:
+    except WrongContent:
         shelf.clear()
+        raise
+    except InferFluxError:  # a server that is down today has the rest tomorrow
+        shelf.clear_if_empty()
         raise
     _commit(model, fetched)
     shelf.clear()
@@ -140,14 +144,14 @@ def _checked(source: Source, name: str, fetched: Fetched) -> StoredModel:
         require_model_file(file.path)
     files = tuple(StoredFile(f.path.name, f.nbytes, f.sha256) for f in fetched.files)
     if len({file.name for file in files}) != len(files):
-        raise PullFailed(f"{source.spelled} has two files of one name for {name}")
+        raise WrongContent(f"{source.spelled} has two files of one name for {name}")
     return StoredModel(name, source.spelled, fetched.revision, files)
 
 
 def _require_digest(files: tuple[StoredFile, ...], sha256: str | None, name: str) -> None:
     digest = model_digest(files)
     if sha256 is not None and digest != sha256:
-        raise PullFailed(
+        raise WrongContent(
             f"{name} has sha256 {digest}, not {sha256}; it was changed on the way or at its source"
         )
 

@@ -63,6 +63,41 @@ def test_an_interrupted_pull_leaves_no_model_and_the_next_goes_on(
     assert left_behind() == WHOLE
 
 
+@pytest.mark.parametrize("failure", [404, 503])
+def test_a_server_that_fails_for_a_while_costs_nothing_that_came(
+    pull, loopback, content, failure: int
+):
+    url = loopback.on("/tiny.gguf", loopback.broken(content, 5000), loopback.status(failure))
+    for _ in range(2):
+        with pytest.raises(PullFailed, match=str(failure)):
+            pull(url)
+    loopback.on("/tiny.gguf", loopback.file(content))
+    assert pull(url).path.read_bytes() == content
+    assert loopback.ranges()[-1] == "bytes=5000-"
+
+
+def test_a_pull_that_is_ended_by_hand_goes_on_the_next_time(cache, loopback, hasty, left_behind):
+    content = b"GGUF" + bytes(3 << 20)
+    url = loopback.on("/tiny.gguf", loopback.file(content))
+
+    def control_c(stage: str, fraction: float) -> None:
+        if 0.3 < fraction < 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.pull(url, control_c)
+    assert store.models() == []
+    assert store.pull(url, lambda *_: None).path.read_bytes() == content
+    assert loopback.ranges()[-1] is not None
+    assert left_behind() == WHOLE
+
+
+def test_a_place_without_a_model_leaves_nothing_behind(pull, loopback, left_behind):
+    with pytest.raises(PullFailed, match="404"):
+        pull(loopback.url + "/tiny.gguf")
+    assert left_behind() == []
+
+
 @pytest.mark.parametrize("wrong", [b"GGUF" + bytes(996), b""])
 def test_a_wrong_checksum_leaves_nothing_behind(pull, loopback, content, left_behind, wrong: bytes):
     """Wrong bytes of another size, and of the very size."""
