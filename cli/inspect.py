@@ -16,7 +16,6 @@ from inferflux.cli.terminal import printable
 
 _BYTES = re.compile(r"(^|_)bytes(_|$)")  # in the names of facts
 _LONGEST_KEY = 44  # characters of a key that are shown
-_LARGE = 1e6  # numbers from here on are shown in powers of ten
 _LOG_WIDTH = 120  # columns where there is no terminal: as wide as graphs are printed
 
 
@@ -76,6 +75,7 @@ def _pairs(facts: Mapping[str, object]) -> Any:
 
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LONGEST_KEY)
+    table.add_column(overflow="fold")
     for key, value in facts.items():
         table.add_row(Text(printable(key)), Text(_shown(key, value)))
     return table
@@ -98,6 +98,4 @@ def _shown(key: str, value: object) -> str:
         return ", ".join(f"{name} {_shown(key, each)}" for name, each in value.items())
     if isinstance(value, int) and not isinstance(value, bool):
         return format_size(value) if _BYTES.search(key) else f"{value:,}"
-    if isinstance(value, float) and value >= _LARGE:
-        return f"{value:.3g}"
     return printable(str(value))  # metadata and names are whatever the file says

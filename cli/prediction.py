@@ -26,6 +26,7 @@ from inferflux.ir.graph import Graph
 from inferflux.ir.types import I8PAGE
 
 _F16_BYTES: Final = 2
+_GIGA: Final = 1e9
 _SCRATCH_BYTES: Final = {"scratch_f32": 4, "scratch_i8": 1, "scratch_i32": 4}
 
 
@@ -85,13 +86,14 @@ def _speed(
         "prefill_tokens_per_second": _rounded(speed.prefill),
         "target": target.name,
         "workers": num_workers,
-        "roof_read_bytes_per_second": int(roofs.read),
-        "roof_multiply_adds_per_second": {
-            name: _rounded(speed) for name, speed in roofs.computing.items()
+        "roof_read_gb_per_second": _rounded(roofs.read / _GIGA),
+        "roof_gmac_per_second": {
+            name: _rounded(speed / _GIGA) for name, speed in roofs.computing.items()
         },
-        "assumed": (
-            f"one stream at depth {DECODE_DEPTH} reaches {DECODE_SHARE} of the roof, a prompt of "
-            f"{PREFILL_TOKENS} {PREFILL_SHARE}, as the default model did where it was measured"
+        "basis": (
+            "what the graph would take at the roofs measured on this machine; of that speed "
+            f"{DECODE_SHARE} for one stream at depth {DECODE_DEPTH} and {PREFILL_SHARE} for a "
+            f"prompt of {PREFILL_TOKENS}, which the default model reached where it was measured"
             + ("; tiles have no roof of their own: prompts may be faster" if target.tiles else "")
         ),
     }

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from inferflux import codegen
-from inferflux.cli import roofs
+from inferflux.cli import roofs, store
 from inferflux.cli.cost import token_cost
 from inferflux.cli.inferflux import app
 from inferflux.cli.tensor_types import what_becomes_of
@@ -86,8 +86,9 @@ def test_the_prediction_says_what_it_assumes(tiny_gguf: WriteTiny) -> None:
     said = json.loads(inspect(tiny_gguf(), "--json").stdout)["prediction"]
     assert said["decode_tokens_per_second"] > 0
     assert said["prefill_tokens_per_second"] > said["decode_tokens_per_second"]
-    assert said["roof_read_bytes_per_second"] == 10_000_000_000
-    assert "0.72 of the roof" in said["assumed"]
+    assert said["roof_read_gb_per_second"] == 10
+    assert said["roof_gmac_per_second"] == {"i8x32": 100, "bf16": 50, "f32": 25}
+    assert "0.72 for one stream at depth 128" in said["basis"]
 
 
 def test_without_a_compiler_there_is_no_prediction_and_all_else(
@@ -153,6 +154,18 @@ def test_what_is_refused_is_shown_and_said(
     assert said.exit_code == 1
 
 
+def test_no_matrix_is_read(tiny_gguf: WriteTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, read = tiny_gguf(), SourceTensor.raw.fget
+
+    def read_vectors(tensor: SourceTensor) -> object:
+        assert len(tensor.shape) == 1, f"{tensor.name} was read"
+        return read(tensor)
+
+    monkeypatch.setattr(SourceTensor, "raw", property(read_vectors))
+    said = inspect(model, "--tensors")
+    assert said.exit_code == 0, said.exception
+
+
 def test_a_file_that_is_no_model_is_a_typed_error(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
@@ -166,7 +179,7 @@ def test_every_line_of_the_page_fits_and_no_name_of_a_fact_is_cut(
     monkeypatch.setattr("inferflux.cli.inspect._LOG_WIDTH", columns)
     said = inspect(tiny_gguf()).stdout
     assert max(map(len, said.splitlines())) <= columns
-    for name in ("kv_bytes_whole_context_int8", "roof_multiply_adds_per_second", "compiled_to"):
+    for name in ("kv_bytes_whole_context_int8", "roof_gmac_per_second", "compiled_to"):
         assert name in said
 
 
@@ -211,3 +224,22 @@ def test_a_directory_is_described_in_its_own_words(tiny_directory: WriteTiny) ->
     kinds = {(row["type"], row["compiled_to"]): row["tensors"] for row in facts["types"]}
     assert kinds == {("bf16", "bf16"): 15, ("bf16", "f32"): 5}
     assert len(facts["tensors"]) == 20
+
+
+def test_a_directory_is_inspected_as_a_file_is(tiny_directory: WriteTiny) -> None:
+    said = inspect(tiny_directory(shards=2), "--json")
+    facts = json.loads(said.stdout)
+    assert facts["architecture"] == "llama"
+    assert facts["memory"]["weights_packed_bytes"] > 0
+    assert facts["prediction"]["decode_tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_pulled_model_is_inspected_by_its_name(
+    tiny_gguf: WriteTiny, tiny_directory: WriteTiny, kind: str
+) -> None:
+    source = tiny_gguf() if kind == "file" else tiny_directory(shards=2)
+    store.pull(str(source), lambda *_: None, name="own")
+    facts = json.loads(inspect("own", "--json").stdout)
+    assert facts["architecture"] == "llama"
+    assert "/models/own" in facts["path"]
