@@ -226,15 +226,14 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> WriteTiny:
 
 @pytest.fixture(scope="session")
 def hf_files() -> ModuleType:
-    """The module that writes safetensors files, which no package holds."""
-    path = Path(__file__).with_name("huggingface_files.py")
-    spec = importlib.util.spec_from_file_location("huggingface_files", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
+    """Writes safetensors files and directories."""
+    return _module("huggingface_files")
+
+
+@pytest.fixture(scope="session")
+def quantisers() -> ModuleType:
+    """Quantise layers as the tools do that people use."""
+    return _module("quantisers")
 
 
 @pytest.fixture(scope="session")
@@ -254,6 +253,17 @@ def tiny_directory(
         return written
 
     return write
+
+
+def _module(name: str) -> ModuleType:
+    """One of this folder, which no package holds."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
 
 
 def _tokenizer() -> dict[str, object]:

@@ -45,7 +45,8 @@ class Weights:
     def finish(self) -> tuple[Value, ...]:
         """All that were taken, in the order they were; refuses a file that holds more."""
         for tensor in self._source.tensors.values():
-            if tensor.name not in self._taken and tensor.name not in self._read:
+            is_used = tensor.name in self._taken or tensor.name in self._read
+            if not (is_used or _adds_nothing(tensor)):
                 raise self._unsupported(tensor, self._surplus(tensor))
         return tuple(self._taken.values())
 
@@ -82,6 +83,11 @@ class Weights:
         origin = tensor.origin
         field = f"tensor {origin.name!r}"
         return UnsupportedModel(origin.path, field, origin.entry_offset, problem)
+
+
+def _adds_nothing(tensor: SourceTensor) -> bool:
+    """A bias of zeros, which some quantisers write beside every layer."""
+    return tensor.name.endswith(".bias") and not tensor.raw.any()
 
 
 def _hint(name: str) -> str:

@@ -39,6 +39,18 @@ def pack_q4_0(scales: Array, q: Array) -> Array:
     return np.concatenate([f16_bytes(scales), pack_planes(unsigned, 4, 16)], axis=-1)
 
 
+def pack_q5_0(scales: Array, q: Array) -> Array:
+    """(n, 1) float32 and (n, 32) of -16..15 to blocks (n, 22)."""
+    unsigned = (q + np.int8(16)).view(np.uint8)
+    fifth, low = pack_planes(unsigned >> 4, 1, 1), pack_planes(unsigned & 15, 4, 16)
+    return np.concatenate([f16_bytes(scales), fifth, low], axis=-1)
+
+
+def pack_q8_0(scales: Array, q: Array) -> Array:
+    """(n, 1) float32 and (n, 32) int8 to blocks (n, 34)."""
+    return np.concatenate([f16_bytes(scales), q.view(np.uint8)], axis=-1)
+
+
 def _five_bits(packed: Array) -> Array:
     """(..., 4 + 16): the fifth bits, a bit a column, and the lower four."""
     q: Array = planes(packed[..., 4:], 4, 16) | planes(packed[..., :4], 1, 1) << 4

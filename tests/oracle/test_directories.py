@@ -83,6 +83,46 @@ def test_what_transformers_saved_computes_what_transformers_computes(
     np.testing.assert_allclose(log_probs(tmp_path, tokens), expected, atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["gptq", "gptq with zeros", "gptq in another order", "awq", "fp8 of tiles", "compressed int8"],
+)
+def test_quantised_layers_compute_what_their_values_compute(
+    hf_files: ModuleType,
+    quantisers: ModuleType,
+    tiny_gguf: Callable[..., Path],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """What no block type holds is rounded to halves on both sides: by how much is told apart."""
+    import torch
+    import transformers
+
+    method = quantisers.METHODS[name]
+    floats = {"layer_types": ("f32", "f32"), "embedding_type": "f32", "head_type": "f32"}
+    model = hf_files.Gguf(tiny_gguf(**floats))
+    quantised, values = {}, {}
+    for weight_name, weight in model.weights():
+        if "_proj." in weight_name:
+            layer = method.quantise(weight)
+            module = weight_name.removesuffix(".weight")
+            quantised[weight_name] = None
+            quantised |= {f"{module}.{suffix}": part for suffix, part in layer.parts.items()}
+            kind = "F16" if method.compiled_to == "f16" else "F32"
+            values[weight_name] = hf_files.store(layer.values, kind)
+    config = {"quantization_config": method.config}
+    folder = hf_files.write_directory(
+        tmp_path / "quantised", model, kind="F32", config=config, tensors=quantised
+    )
+    plain = hf_files.write_directory(tmp_path / "plain", model, kind="F32", tensors=values)
+    oracle = transformers.LlamaForCausalLM.from_pretrained(plain, dtype=torch.float32).eval()
+    tokens = np.random.default_rng(0).integers(0, 320, NUM_TOKENS)
+    with torch.inference_mode():
+        logits = oracle(torch.from_numpy(tokens)[None]).logits[0]
+    expected = logits.log_softmax(-1).numpy()
+    np.testing.assert_allclose(log_probs(folder, tokens), expected, atol=2e-4, rtol=0)
+
+
 def test_the_default_model_is_the_same_in_both_formats(
     hf_files: ModuleType, default_model: Path, tmp_path: Path
 ) -> None:

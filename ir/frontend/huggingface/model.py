@@ -18,6 +18,7 @@ from inferflux.ir.frontend.huggingface.directory import (
     read_directory,
 )
 from inferflux.ir.frontend.huggingface.published import Published
+from inferflux.ir.frontend.huggingface.quantisation import read_scheme
 from inferflux.ir.frontend.huggingface.tensors import source_tensors
 from inferflux.ir.frontend.json_text import JsonObject
 from inferflux.ir.frontend.safetensors import SafetensorsFile, StoredTensor, open_file
@@ -74,7 +75,7 @@ def open_model(path: Path, known: Mapping[str, Published]) -> HuggingFaceModel:
     published = _published(config, known)
     shards = [open_file(path / name) for name in directory.shards]
     stored = _gather(directory, shards)
-    tensors = source_tensors(stored, published.graph_name)
+    tensors = source_tensors(stored, read_scheme(config), published.graph_name)
     texts = (_text_file(name, text) for name, text in directory.texts.items())
     return HuggingFaceModel(
         path=path,

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from inferflux.ir.frontend.huggingface.quantisation import Scheme
+from inferflux.ir.frontend.huggingface.quantisation.fp8 import unscaled
+from inferflux.ir.frontend.huggingface.quantisation.module import modules
 from inferflux.ir.frontend.safetensors import StoredTensor
 from inferflux.ir.frontend.source import (
     Bytes,
@@ -23,11 +26,11 @@ _DERIVED = "rotary_emb.inv_freq"  # a table of the module, which old files keep 
 
 
 def source_tensors(
-    stored: Mapping[str, StoredTensor], graph_name: Callable[[str], str]
+    stored: Mapping[str, StoredTensor], scheme: Scheme | None, graph_name: Callable[[str], str]
 ) -> dict[str, SourceTensor]:
     """By the graph's names.  Raises UnsupportedModel for what holds no numbers that are known."""
     tensors: dict[str, SourceTensor] = {}
-    for tensor in _converted(stored, graph_name):
+    for tensor in _converted(stored, scheme, graph_name):
         if tensor.name in tensors:
             origin, other = tensor.origin, tensors[tensor.name].origin
             problem = f"is the same weight as {other.name!r}"
@@ -38,15 +41,24 @@ def source_tensors(
 
 
 def _converted(
-    stored: Mapping[str, StoredTensor], graph_name: Callable[[str], str]
+    stored: Mapping[str, StoredTensor], scheme: Scheme | None, graph_name: Callable[[str], str]
 ) -> Iterator[SourceTensor]:
-    for name, tensor in stored.items():
-        if not name.endswith(_DERIVED):
-            yield plain(tensor, graph_name(name))
+    for module in modules(stored):
+        used: frozenset[str] = frozenset()
+        if scheme is not None:
+            weight = scheme.weight(module, graph_name(f"{module.name}.weight"))
+            if weight is not None:
+                used = scheme.parts
+                yield weight
+        for suffix, tensor in module.parts.items():
+            if suffix not in used and not tensor.name.endswith(_DERIVED):
+                yield plain(tensor, graph_name(tensor.name))
 
 
 def plain(stored: StoredTensor, name: str) -> SourceTensor:
     """A tensor of floats, as it lies there; one of one dimension is widened to float32."""
+    if stored.kind == "F8_E4M3" and len(stored.shape) == 2:
+        return unscaled(stored, name, _origin(stored))
     dtype = _DTYPES.get(stored.kind)
     if dtype is None:
         known = ", ".join(_DTYPES)
@@ -54,13 +66,12 @@ def plain(stored: StoredTensor, name: str) -> SourceTensor:
         field = f"tensor {stored.name!r}.dtype"
         raise UnsupportedModel(stored.path, field, stored.entry_offset, problem)
     if dtype == F32 or len(stored.shape) != 1:
-        return SourceTensor(name, dtype, stored.shape, lambda: stored.raw, origin_of(stored))
-    return SourceTensor(name, F32, stored.shape, lambda: _widened(stored), origin_of(stored))
+        return SourceTensor(name, dtype, stored.shape, lambda: stored.raw, _origin(stored))
+    return SourceTensor(name, F32, stored.shape, lambda: _widened(stored), _origin(stored))
 
 
-def origin_of(stored: StoredTensor, kind: str | None = None) -> Origin:
-    """``kind`` is said where several tensors are one weight."""
-    return Origin(stored.path, stored.name, kind or stored.kind, stored.offset, stored.entry_offset)
+def _origin(stored: StoredTensor) -> Origin:
+    return Origin(stored.path, stored.name, stored.kind, stored.offset, stored.entry_offset)
 
 
 def _widened(stored: StoredTensor) -> Bytes:

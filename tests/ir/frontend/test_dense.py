@@ -272,7 +272,7 @@ def test_a_pattern_covers_every_layer(tiny_gguf):
             r"is \[319, 64\], the metadata asks for \[320, 64\]",
         ),
         (
-            {"blk.0.attn_q.bias": np.zeros(64, np.float32)},
+            {"blk.0.attn_q.bias": np.ones(64, np.float32)},
             "tensor 'blk.0.attn_q.bias'",
             "a bias",
         ),
