@@ -80,8 +80,10 @@ def _read(path: Path, given: Part) -> Part:
 def _check(part: Part, index: int, parts: tuple[Part, ...]) -> None:
     first = parts[0].metadata.values
     for key, expected in ((_NO, index), (_COUNT, len(parts)), (_TENSORS, first.get(_TENSORS))):
-        if part.metadata.values.get(key) != expected:
-            raise _wrong(part, key, f"is {part.metadata.values.get(key)!r}, must be {expected!r}")
+        stated = part.metadata.values.get(key)
+        if not _same(stated, expected):
+            is_what = "is missing" if stated is None else f"is {stated!r}"
+            raise _wrong(part, key, f"{is_what}, must be {expected!r}")
     for key, value in model_metadata(part).items():
         if key not in first or not _same(value, first[key]):
             raise _wrong(part, key, f"is not what {parts[0].path.name} says; is it a foreign part?")

@@ -75,7 +75,8 @@ def _placement(path: Path, text: bytes) -> dict[str, str]:
     placement = index.values.get("weight_map")
     if not isinstance(placement, dict) or not placement:
         at = index.places.get("weight_map")
-        raise ModelFileError(path, "weight_map", at, "is not an object of tensors and their files")
+        problem = "is missing" if at is None else "is not an object of tensors and their files"
+        raise ModelFileError(path, "weight_map", at, problem)
     for tensor, shard in placement.items():
         if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
             name, at = f"weight_map {tensor!r}", index.places[f"weight_map.{tensor}"]

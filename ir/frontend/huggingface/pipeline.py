@@ -23,6 +23,8 @@ def read_pre_tokenizer(fields: Fields) -> str:
     for name, known in _PRE_TOKENIZERS.items():
         if [_complete(step) for step in steps] == known:
             return name
+    if not fields.has("pre_tokenizer"):
+        raise fields.unsupported("pre_tokenizer", "is missing; texts are not cut without one")
     kinds = " + ".join(str(_kind(step)) for step in steps)
     problem = f"cuts text by {kinds}, not as one of {', '.join(_PRE_TOKENIZERS)} does"
     raise fields.unsupported("pre_tokenizer", problem)
@@ -57,7 +59,8 @@ def _require_kind(fields: Fields, key: str, kind: str | None) -> None:
     found = _kind(fields.values.get(key))
     if found != kind:
         wanted = "none" if kind is None else repr(kind)
-        raise fields.unsupported(key, f"is {found!r}, only {wanted} is supported")
+        is_what = f"is {found!r}" if fields.has(key) else "is missing"
+        raise fields.unsupported(key, f"{is_what}, only {wanted} is supported")
 
 
 def _steps(value: object, several: str) -> list[Any]:

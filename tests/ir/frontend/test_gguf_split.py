@@ -78,6 +78,7 @@ def test_a_part_under_another_name_cannot_find_the_others(split):
     ("changes", "key"),
     [
         ({"split.no": np.uint16(2)}, "split.no"),
+        ({"split.no": [1, 1]}, "split.no"),
         ({"split.count": np.uint16(5)}, "split.count"),
         ({"split.tensors.count": np.int32(21)}, "split.tensors.count"),
         ({"split.tensors.count": None}, "split.tensors.count"),
@@ -138,5 +139,7 @@ def rewrite(path, changes, extra=None, drop=None):
 
 def typed(value):
     kinds = {np.uint16: "UINT16", np.uint32: "UINT32", np.int32: "INT32", str: "STRING"}
+    if isinstance(value, list):
+        return value, gguf.GGUFValueType.ARRAY, gguf.GGUFValueType.UINT16
     plain = value if isinstance(value, str) else int(value)
     return plain, gguf.GGUFValueType[kinds[type(value)]]
