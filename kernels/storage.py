@@ -69,6 +69,14 @@ class Int8Rows:
         assert self.first_corrections is not None, "the memory plan keeps what a reader needs"
         return f"scratch_i32[{self.first_corrections} + ({row}) * {self.blocks} + {block}]"
 
+    def scaled_sums_of(self, row: str, block: str, halves: int) -> list[str]:
+        """scale * sum, of a block or of each half of it."""
+        if halves == 1:
+            return [self.scaled_sum(row, block)]
+        factor = f"({self.scale(row, block)} * T.float32({-1 / 128}))"
+        sums = self.corrections_of(128, row, block, halves)
+        return [f'T.cast({each}, "float32") * {factor}' for each in sums]
+
     def corrections_of(self, offset: int, row: str, block: str, halves: int) -> list[str]:
         """-offset * sum, for a power of two up to 128, of a block or of each half of it."""
         if not offset:
