@@ -9,6 +9,10 @@ make_qx_quants in ggml-quants.c).
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from inferflux.ir.graph import Array
@@ -21,16 +25,19 @@ _MORE_6 = [step * 0.3 for step in range(-3, 4)]  # than 32 up to the value furth
 
 def quantise_q4_k(blocks: Array) -> Array:
     """(n, 256) float32 to (n, 144): 32 columns have a scale and a minimum of 6 bit."""
-    return np.concatenate([_chunk_q4_k(chunk) for chunk in _chunks(blocks)])
+    return _search(_chunk_q4_k, blocks)
 
 
 def quantise_q6_k(blocks: Array) -> Array:
     """(n, 256) float32 to (n, 210): 16 columns have a scale of 8 bit."""
-    return np.concatenate([_chunk_q6_k(chunk) for chunk in _chunks(blocks)])
+    return _search(_chunk_q6_k, blocks)
 
 
-def _chunks(blocks: Array) -> list[Array]:
-    return [blocks[start : start + _CHUNK] for start in range(0, len(blocks), _CHUNK)]
+def _search(quantise: Callable[[Array], Array], blocks: Array) -> Array:
+    """Of every chunk, on all cores: NumPy holds no lock while it computes."""
+    chunks = [blocks[start : start + _CHUNK] for start in range(0, len(blocks), _CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(quantise, chunks)))
 
 
 def _chunk_q4_k(blocks: Array) -> Array:

@@ -33,6 +33,25 @@ MODELS = {
         "kv_heads": 2,
         "context_length": 128,
     },
+    # Types that no kernel reads, which become Q6_K, F16, Q4_0 and BF16; a head of its own.
+    "converted": {
+        "layer_types": ("iq3_s", "iq2_xs", "tq1_0"),
+        "embedding_type": "nvfp4",
+        "head_type": "iq1_m",
+        "hidden": 256,
+        "intermediate": 256,
+        "head_dim": 128,
+        "context_length": 128,
+    },
+    # As GGUF's Q4_K_M mixes them, the head tied.
+    "k_quants": {
+        "layer_types": ("q4_k", "q6_k"),
+        "embedding_type": "q6_k",
+        "hidden": 256,
+        "intermediate": 512,
+        "head_dim": 128,
+        "context_length": 128,
+    },
     # Hidden rows are not whole vectors; what follows them in scratch is not zero for long.
     "narrow": {
         "layer_types": ("f16", "f32"),
@@ -73,13 +92,13 @@ def errors(session, graph):
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["mixed", "tied", "biased", "narrow", "converted"])
 def test_float32_steps_are_the_graph_as_imported(tiny_model, target, name):
     model = tiny_model(target, "float32", **MODELS[name])
     assert errors(model.session(), model.imported).max() < SUMS
 
 
-@pytest.mark.parametrize("name", ["mixed", "tied", "biased"])
+@pytest.mark.parametrize("name", ["mixed", "tied", "biased", "k_quants"])
 def test_default_steps_are_the_fused_graph(tiny_model, target, name):
     model = tiny_model(target, **MODELS[name])
     found = errors(model.session(), model.fused)

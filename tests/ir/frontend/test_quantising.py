@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ from inferflux.ir.frontend import ModelFileError
 from inferflux.ir.frontend.conversion import conversion_error
 from inferflux.ir.frontend.quantising import QUANTISERS, matrices_that_stay, quantised
 from inferflux.ir.quantised import dequantise, quantise
-from inferflux.ir.types import F32, Q4_0, Q4_1, Q4_K, Q6_K, Q8_0
+from inferflux.ir.types import BF16, F32, Q4_0, Q4_1, Q4_K, Q6_K, Q8_0
 
-BF16 = {"layer_types": ("bf16",), "embedding_type": "bf16"}
+IN_BF16 = {"layer_types": ("bf16",), "embedding_type": "bf16"}
 WIDE = {"hidden": 256, "intermediate": 512, "head_dim": 128}
 
 
@@ -22,7 +24,7 @@ def types(source, name):
 
 @pytest.mark.parametrize("dtype", QUANTISERS.values(), ids=str)
 def test_every_matrix_is_quantised_from_its_values(tiny_gguf, dtype):
-    source = frontend.open(tiny_gguf(**BF16, **WIDE))
+    source = frontend.open(tiny_gguf(**IN_BF16, **WIDE))
     made = quantised(source, dtype)
     assert types(made, "ffn_") == {dtype, F32}
     for name, tensor in made.tensors.items():
@@ -38,7 +40,7 @@ def test_every_matrix_is_quantised_from_its_values(tiny_gguf, dtype):
 @pytest.mark.parametrize("is_tied", [True, False])
 def test_the_head_has_more_bits(tiny_gguf, dtype, head, is_tied):
     untied = {} if is_tied else {"head_type": "f16"}
-    made = quantised(frontend.open(tiny_gguf(**BF16, **WIDE, **untied)), dtype)
+    made = quantised(frontend.open(tiny_gguf(**IN_BF16, **WIDE, **untied)), dtype)
     name = "token_embd.weight" if is_tied else "output.weight"
     assert made.tensors[name].dtype == head
     if not is_tied:
@@ -46,7 +48,7 @@ def test_the_head_has_more_bits(tiny_gguf, dtype, head, is_tied):
 
 
 def test_rows_that_are_no_whole_blocks_stay_and_are_named(tiny_gguf):
-    source = frontend.open(tiny_gguf(**BF16))
+    source = frontend.open(tiny_gguf(**IN_BF16))
     made = quantised(source, Q4_K)
     assert types(made, "weight") == types(source, "weight")
     assert len(matrices_that_stay(source, Q4_K)) == 8
@@ -78,7 +80,19 @@ def test_numbers_without_a_scale_are_refused_with_their_place(tiny_gguf, value):
         _ = quantised(source, Q8_0).tensors["blk.0.attn_q.weight"].raw
 
 
+def test_the_default_models_weights_are_found_again_in_bf16(default_model):
+    """It was made from BF16, in which a block's least and greatest value are what they were."""
+    source = frontend.open(default_model)
+    for name in ("blk.0.attn_q.weight", "blk.29.ffn_down.weight"):
+        stored = source.tensors[name]
+        values = dequantise(stored.raw, stored.dtype, stored.shape)
+        bf16 = quantise(values, BF16).reshape(-1)
+        tensor = replace(stored, dtype=BF16, read=lambda bf16=bf16: bf16)
+        again = quantised(replace(source, tensors={name: tensor}), Q4_1).tensors[name]
+        np.testing.assert_array_equal(again.raw, stored.raw)
+
+
 def test_the_error_is_what_the_bytes_have(tiny_gguf):
-    made = quantised(frontend.open(tiny_gguf(**BF16)), Q4_0)
+    made = quantised(frontend.open(tiny_gguf(**IN_BF16)), Q4_0)
     error = conversion_error(made.tensors["blk.0.attn_q.weight"])
     assert 0.06 < error.rms < 0.12
