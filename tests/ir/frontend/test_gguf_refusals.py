@@ -247,6 +247,11 @@ TENSORS = {
     "dimension beyond int64": (one(tensor("a", (2**63,))), "tensor 'a'.shape", "asks for"),
     "product beyond uint64": (one(tensor("a", (2**62, 4))), "tensor 'a'.shape", "asks for"),
     "bytes that wrap to 0": (one(tensor("a", (2**32, 2**30))), "tensor 'a'.shape", "asks for"),
+    "bytes of two that wrap to 0": (
+        {"tensors": (tensor("a", (2**61,)), tensor("b", (2**61,), offset=2**63))},
+        "tensor 'a'.shape",
+        "asks for",
+    ),
     "row of half a block": (
         one(tensor("a", (33, 32), Q8_0)),
         "tensor 'a'.shape",
