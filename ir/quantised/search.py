@@ -64,7 +64,8 @@ def _span(x: Array, weights: Array, most: int) -> tuple[Array, Array]:
     high = x.max(axis=-1, keepdims=True)
     sum_w, sum_x = weights.sum(axis=-1), _dot(weights, x)
     best = np.full(x.shape[:-1], np.inf, np.float32)
-    best_scale, best_low = np.zeros_like(best), np.minimum(x.min(axis=-1), 0)
+    best_low = np.minimum(x.min(axis=-1), 0)
+    best_scale = (high[..., 0] - best_low) / np.float32(most)
     for more in _MORE_4:
         low = best_low[..., None]  # where the best so far has it
         q = np.clip(np.rint((x - low) * _divide(most + more, high - low)), 0, most)
@@ -77,7 +78,7 @@ def _span(x: Array, weights: Array, most: int) -> tuple[Array, Array]:
         scale, least = np.where(above, _divide(sum_xq, sum_qq), scale), np.where(above, 0, least)
         errors = scale[..., None] * q + least[..., None] - x
         error = _dot(weights * errors, errors)
-        better = error < best
+        better = (error < best) & (determinant > 0)  # it is 0 where all values are one
         best = np.where(better, error, best)
         best_scale, best_low = (
             np.where(better, scale, best_scale),

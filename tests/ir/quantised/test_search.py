@@ -71,6 +71,15 @@ def test_zeros_stay_zeros(dtype):
 
 
 @pytest.mark.parametrize("dtype", [Q4_K, Q6_K], ids=str)
+@pytest.mark.parametrize("value", [0.75, -0.75])
+def test_a_block_of_one_value_keeps_it(dtype, value):
+    rows = np.full((1, 256), value, np.float32)
+    np.testing.assert_allclose(
+        dequantise(quantise(rows, dtype), dtype, rows.shape), value, rtol=0.01
+    )
+
+
+@pytest.mark.parametrize("dtype", [Q4_K, Q6_K], ids=str)
 def test_bytes_do_not_depend_on_how_many_blocks_are_searched_at_a_time(dtype):
     rows = RANDOM.normal(0, 1, (300, 256)).astype(np.float32)
     apart = np.concatenate([quantise(rows[:100], dtype), quantise(rows[100:], dtype)])
