@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 
 
 def _load(config: EngineConfig) -> Bench:
-    vocab_size = artifact.peek(config.artifact).model.facts.vocab_size
+    vocab_size = artifact.load_text(config.artifact).facts.vocab_size
     return Bench(engine.load(config), vocab_size, config.chunk_tokens)
 
 

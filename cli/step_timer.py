@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from inferflux.codegen.artifact import Artifact
 from inferflux.codegen.artifact.compiled import (
     PAGE_SIZE,
     CompiledModel,
@@ -28,11 +26,11 @@ class StepTimer:
 
     def __init__(self, model: CompiledModel, target: str, num_workers: int) -> None:
         compiled = model.targets[target]
-        artifact = Artifact(Path(), "", model)
         self._runners = [
             CpuRunner(
-                artifact,
+                model.facts,
                 _alone(compiled, index),
+                model.weights[compiled.weights],
                 num_workers=num_workers,
                 num_pages=(DECODE * PAGES_EACH,) * len(compiled.kv_groups),
                 max_sequences=DECODE,

@@ -85,7 +85,7 @@ def load(
         determinism=determinism_named(determinism),
         record_dir=environment.record_dir(),
     )
-    return LLM(engine.load(config), artifact.peek(path).model.tokenizer)
+    return LLM(engine.load(config), artifact.load_text(path).tokenizer)
 
 
 class LLM:

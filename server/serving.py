@@ -19,9 +19,8 @@ log = logging.getLogger(__name__)
 
 def open_model(config: ServerConfig) -> ServedModel:
     """The model's facts and tokenizer, out of its artifact."""
-    opened = artifact.peek(config.engine.artifact)
-    facts, tokenizer = opened.model.facts, opened.model.tokenizer
-    return ServedModel.of(facts, tokenizer, opened.digest, config.model_name)
+    text = artifact.load_text(config.engine.artifact)
+    return ServedModel.of(text.facts, text.tokenizer, text.digest, config.model_name)
 
 
 async def serve_engine(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import BinaryIO
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write; it takes the place of ``path`` when the block ends without an error."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.partial")
     try:
         with beside.open("xb") as file:
             yield file

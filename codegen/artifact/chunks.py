@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 CHUNK_BYTES = 4 << 20
@@ -31,6 +30,8 @@ def chunk_digests(content: memoryview) -> tuple[str, ...]:
 
 def in_threads(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
     """Results in the order of ``items``; the first failure, in that order, is raised."""
+    from concurrent.futures import ThreadPoolExecutor  # not where all was verified before
+
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         return list(pool.map(function, items))
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
+from typing import TypeVar
 
 from inferflux.codegen.artifact.compiled import CompiledTarget
 from inferflux.codegen.artifact.errors import UnsupportedMachine
+from inferflux.codegen.artifact.manifest import TargetRecord
 from inferflux.codegen.artifact.reader import Artifact
+
+Target = TypeVar("Target", CompiledTarget, TargetRecord)
 
 _CPUINFO = Path("/proc/cpuinfo")
 _FEATURE_KEYS = ("flags", "Features")  # x86, ARM
@@ -27,37 +31,38 @@ def machine_features(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
 
 
 def require_target(artifact: Artifact, name: str | None, features: Set[str]) -> CompiledTarget:
-    """The target called ``name``, or without a name the first that a machine so equipped runs.
+    """The target called ``name``, or without a name the first that a machine so equipped runs."""
+    return choose(artifact.path, artifact.model.targets, name, features)
 
-    An artifact lists its targets best first.
-    """
-    targets = artifact.model.targets
+
+def choose(
+    path: Path, targets: Mapping[str, Target], name: str | None, features: Set[str]
+) -> Target:
+    """As ``require_target``, of what the artifact at ``path`` lists, best first."""
     if name is None:
-        return _first_runnable(artifact, features)
+        return _first_runnable(path, targets, features)
     if name not in targets:
         raise UnsupportedMachine(
-            f"{artifact.path}: no target {name}; it was compiled for {', '.join(targets)}"
+            f"{path}: no target {name}; it was compiled for {', '.join(targets)}"
         )
     if obstacle := _obstacle(targets[name], features):
-        raise UnsupportedMachine(
-            f"{artifact.path}: target {name} {obstacle}; choose or compile another"
-        )
+        raise UnsupportedMachine(f"{path}: target {name} {obstacle}; choose or compile another")
     return targets[name]
 
 
-def _first_runnable(artifact: Artifact, features: Set[str]) -> CompiledTarget:
+def _first_runnable(path: Path, targets: Mapping[str, Target], features: Set[str]) -> Target:
     reasons = []
-    for target in artifact.model.targets.values():
+    for target in targets.values():
         obstacle = _obstacle(target, features)
         if obstacle is None:
             return target
         reasons.append(f"{target.name} {obstacle}")
     raise UnsupportedMachine(
-        f"{artifact.path}: no target runs here: {'; '.join(reasons)}; compile it for cpu:portable"
+        f"{path}: no target runs here: {'; '.join(reasons)}; compile it for cpu:portable"
     )
 
 
-def _obstacle(target: CompiledTarget, features: Set[str]) -> str | None:
+def _obstacle(target: CompiledTarget | TargetRecord, features: Set[str]) -> str | None:
     """What keeps a machine so equipped from running ``target``; None if nothing does."""
     if features.isdisjoint(target.objects):
         return f"is code for {', '.join(target.objects)}, which this machine is not"

@@ -36,13 +36,7 @@ def load(path: Path | str, record_dir: Path | None = None) -> Artifact:
     long as their file stays untouched.
     """
     with open_sealed(Path(path)) as file:
-        names = sorted({target.weights for target in file.manifest.targets})
-        if record_dir is None:
-            file.verify(names)
-        elif not records.is_verified(record_dir, file.digest, file.identity):
-            file.verify(names)
-            records.remember(record_dir, file.digest, file.identity)
-        return _artifact(Path(path), file, {_segment(name): file.map(name) for name in names})
+        return _artifact(Path(path), file, map_weights(file, record_dir))
 
 
 def peek(path: Path | str) -> Artifact:
@@ -53,18 +47,35 @@ def peek(path: Path | str) -> Artifact:
 
 def _artifact(path: Path, file: SealedFile, weights: Mapping[str, Bytes]) -> Artifact:
     manifest = file.manifest
-    encoded = file.read(manifest.tokenizer)
     model = CompiledModel(
         facts=manifest.model,
-        tokenizer=decode(TokenizerFacts, parse(encoded, manifest.tokenizer), manifest.tokenizer),
+        tokenizer=read_tokenizer(file),
         graph={target.name: _text(file, target.graph) for target in manifest.targets},
-        targets={target.name: _target(file, target) for target in manifest.targets},
+        targets={target.name: read_target(file, target) for target in manifest.targets},
         weights=weights,
     )
     return Artifact(path, file.digest, model)
 
 
-def _target(file: SealedFile, record: TargetRecord) -> CompiledTarget:
+def map_weights(file: SealedFile, record_dir: Path | None) -> dict[str, Bytes]:
+    """Every segment by name, verified now or, as a record says, before."""
+    parts = sorted({target.weights for target in file.manifest.targets})
+    if record_dir is None:
+        file.verify(parts)
+    elif not records.is_verified(record_dir, file.digest, file.identity):
+        file.verify(parts)
+        records.remember(record_dir, file.digest, file.identity)
+    return {_segment(part): file.map(part) for part in parts}
+
+
+def read_tokenizer(file: SealedFile) -> TokenizerFacts:
+    """The tokenizer's facts, verified."""
+    part = file.manifest.tokenizer
+    return decode(TokenizerFacts, parse(file.read(part), part), part)
+
+
+def read_target(file: SealedFile, record: TargetRecord) -> CompiledTarget:
+    """A target with all parts that its record lists, verified."""
     return CompiledTarget(
         name=record.name,
         numerics=record.numerics,

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inferflux.codegen.artifact import Artifact
-from inferflux.codegen.artifact.compiled import CompiledTarget
+from inferflux.codegen.artifact.compiled import Bytes, CompiledTarget, ModelFacts
 from inferflux.engine.step import Runner
 from inferflux.errors import InferFluxError
 
@@ -20,8 +19,9 @@ class NoRuntime(InferFluxError):
 
 
 def make_runner(
-    artifact: Artifact,
+    facts: ModelFacts,
     target: CompiledTarget,
+    weights: Bytes,
     *,
     num_workers: int,
     num_pages: tuple[int, ...],
@@ -33,8 +33,9 @@ def make_runner(
     if device not in _RUNTIMES:
         raise NoRuntime(f"target {target.name}: no runtime for {device}, only {[*_RUNTIMES]}")
     return _RUNTIMES[device]()(
-        artifact,
+        facts,
         target,
+        weights,
         num_workers=num_workers,
         num_pages=num_pages,
         max_sequences=max_sequences,

@@ -5,13 +5,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from inferflux.codegen.artifact import Artifact, machine_features
-from inferflux.codegen.artifact.compiled import CompiledTarget, CpuStep, KVGroup, StepVariant
+from inferflux.codegen.artifact import machine_features
+from inferflux.codegen.artifact.compiled import (
+    Bytes,
+    CompiledTarget,
+    CpuStep,
+    KVGroup,
+    ModelFacts,
+    StepVariant,
+)
 from inferflux.engine.determinism import Determinism
 from inferflux.engine.runtime.arguments import StepArguments
 from inferflux.engine.runtime.buffers import StepBuffers, allocate
@@ -22,6 +30,7 @@ from inferflux.engine.step import StepInputs, StepOutputs
 from inferflux.errors import MissingPackages
 
 _RUNTIME_LIBRARY = "tvm/lib/libtvm_runtime.so"
+_NO_COMPILER = os.devnull  # the loader would run one from PATH, to ask it for its libstdc++
 _OF_RUNTIME = b"__TVMBackend"  # how its functions are called in object code
 
 
@@ -30,8 +39,9 @@ class CpuRunner:
 
     def __init__(
         self,
-        artifact: Artifact,
+        facts: ModelFacts,
         target: CompiledTarget,
+        weights: Bytes,
         *,
         num_workers: int,
         num_pages: tuple[int, ...],
@@ -46,8 +56,8 @@ class CpuRunner:
         }
         self._buffers: StepBuffers = allocate(
             target,
-            artifact.model.facts,
-            artifact.model.weights[target.weights],
+            facts,
+            weights,
             num_pages=num_pages,
             max_sequences=max_sequences,
             max_logit_rows=max_logit_rows,
@@ -133,5 +143,6 @@ def load_module(code: bytes) -> Mapping[str, Any]:
             ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)  # never imported: that takes 0.7 s
     except ImportError as error:  # a distribution that is not there is one, too
         raise MissingPackages("running on a CPU", str(error.name), "cpu") from error
-    module: Mapping[str, Any] = tvm_ffi_orcjit.default_session().load_module(code)
+    session = tvm_ffi_orcjit.default_session()
+    module: Mapping[str, Any] = session.load_module(code, cxx=_NO_COMPILER)
     return module

@@ -14,7 +14,6 @@ import pytest
 from inferflux import codegen
 from inferflux.codegen.artifact.compiled import CompiledModel
 from inferflux.codegen.artifact.machine import machine_features
-from inferflux.codegen.artifact.reader import Artifact
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.engine.runtime.cpu import CpuRunner
@@ -64,8 +63,9 @@ class Session:
         ]
         self._done = [0] * MAX_SEQUENCES
         self._runner = CpuRunner(
-            Artifact(Path("tiny.ifx"), "", model.compiled),
+            facts,
             target,
+            model.compiled.weights[target.weights],
             num_workers=num_workers,
             num_pages=(pages,) * len(target.kv_groups),
             max_sequences=MAX_SEQUENCES,

@@ -82,12 +82,13 @@ def compiled(tiny_gguf: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
     source = tiny_gguf(layer_types=("q4_1", "q8_0"), context_length=CONTEXT)
     path = tmp_path_factory.mktemp("determinism") / "tiny.ifx"
     artifact.save(codegen.compile(frontend.open(source), targets=(target.name,)), path)
-    loaded = artifact.load(path)
-    chosen = artifact.require_target(loaded, target.name, artifact.machine_features())
+    loaded = artifact.load_target(path, target.name, artifact.machine_features())
+    chosen = loaded.target
     num_pages = divide(KV_BYTES, chosen.kv_groups)
     runner = make_runner(
-        loaded,
+        loaded.facts,
         chosen,
+        loaded.weights,
         num_workers=2,
         num_pages=num_pages,
         max_sequences=MAX_SEQUENCES,

@@ -11,7 +11,6 @@ import pytest
 from inferflux.engine import load
 from inferflux.engine import loading as loading_module
 from inferflux.engine.config import EngineConfig
-from inferflux.engine.loading import WARM_TOKENS
 from inferflux.engine.runtime import NoRuntime, make_runner
 from inferflux.errors import InvalidArgument
 
@@ -32,15 +31,14 @@ def loading(fake, monkeypatch):
     made = Loading(group.page_bytes)
     target = SimpleNamespace(name="cpu:fake", kv_groups=(group, group))
     facts = SimpleNamespace(context_length=fake.CONTEXT_LENGTH)
-    artifact = SimpleNamespace(digest="d", model=SimpleNamespace(facts=facts))
+    loaded = SimpleNamespace(digest="d", facts=facts, target=target, weights=None)
 
-    def make(artifact, target, **given):
+    def make(facts, target, weights, **given):
         made.given = given
         made.runner = fake.FakeRunner(given["num_pages"][0], num_groups=2, max_logit_rows=64)
         return made.runner
 
-    monkeypatch.setattr(loading_module.artifacts, "load", lambda path, record_dir: artifact)
-    monkeypatch.setattr(loading_module.artifacts, "require_target", lambda *_: target)
+    monkeypatch.setattr(loading_module.artifacts, "load_target", lambda *_: loaded)
     monkeypatch.setattr(loading_module, "make_runner", make)
     return made
 
@@ -53,16 +51,16 @@ def test_the_pool_is_divided_and_the_model_warmed(loading, request_of):
     engine = load(config(kv_bytes=20 * loading.page_bytes, num_workers=3))
     assert loading.given["num_pages"] == (10, 10)
     assert loading.given["num_workers"] == 3
-    assert [len(step.tokens) for step in loading.runner.steps] == [WARM_TOKENS, 1]
+    assert [len(step.tokens) for step in loading.runner.steps] == [1]
     stats = engine.stats()
     assert stats.free_pages == stats.total_pages == 20
     assert not engine.has_work
     engine.add(request_of("warm", [1]))  # the id is free again
 
 
-def test_a_pool_of_one_page_is_warmed_with_what_fits(loading):
+def test_a_pool_of_one_page_is_enough_to_be_warmed(loading):
     load(config(kv_bytes=2 * loading.page_bytes))
-    assert [len(step.tokens) for step in loading.runner.steps] == [14, 1]
+    assert [len(step.tokens) for step in loading.runner.steps] == [1]
 
 
 def test_a_pool_without_a_page_is_refused_with_numbers(loading):
@@ -73,4 +71,6 @@ def test_a_pool_without_a_page_is_refused_with_numbers(loading):
 def test_a_device_without_a_runtime_is_refused_by_name():
     target = SimpleNamespace(name="abacus:wood")
     with pytest.raises(NoRuntime, match=r"abacus:wood: no runtime for abacus, only \['cpu'\]"):
-        make_runner(None, target, num_workers=1, num_pages=(1,), max_sequences=1, max_logit_rows=1)
+        make_runner(
+            None, target, None, num_workers=1, num_pages=(1,), max_sequences=1, max_logit_rows=1
+        )
