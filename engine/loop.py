@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from inferflux.engine.engine import Engine
 from inferflux.engine.errors import FrameError
 from inferflux.engine.messages import (
     Abort,
@@ -18,6 +17,9 @@ from inferflux.engine.messages import (
 )
 from inferflux.engine.outputs import refusal
 from inferflux.errors import InferFluxError
+
+if TYPE_CHECKING:
+    from inferflux.engine.engine import Engine
 
 
 class Inbox(Protocol):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from inferflux.engine.messages import FinishReason, Request, TokenLogprobs, TokenOutput
-from inferflux.engine.step import StepOutputs
 from inferflux.errors import InferFluxError
+
+if TYPE_CHECKING:
+    from inferflux.engine.step import StepOutputs
 
 
 class StepRows:

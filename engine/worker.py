@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from inferflux.engine.config import EngineConfig
-from inferflux.engine.engine import Engine
 from inferflux.engine.errors import FrameError
 from inferflux.engine.frames import downward_frames, encode
 from inferflux.engine.loop import run
 from inferflux.engine.messages import PROTOCOL_VERSION, Downward, Failure, Start, Upward
 from inferflux.errors import InferFluxError
 
+if TYPE_CHECKING:
+    from inferflux.engine.engine import Engine
+
 log = logging.getLogger(__name__)
 
-Loader = Callable[[EngineConfig], Engine]
+Loader: TypeAlias = "Callable[[EngineConfig], Engine]"
 
 _RECEIVE_BYTES = 1 << 20
 
@@ -69,6 +73,7 @@ def main() -> int:
 
     It is given as an open file descriptor; the loader is ``module:function`` from config to engine.
     """
+    gc.disable()  # nothing that is imported or loaded is garbage
     _, descriptor, loader = sys.argv
     logging.basicConfig(level=logging.INFO, format="engine: %(levelname)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group: the server decides
@@ -82,6 +87,8 @@ def _serve(peer: socket.socket, loader: str) -> int:
     try:
         inbox, load = SocketInbox(peer), _named(loader)  # imported before there is a config
         engine = load(inbox.take_start())
+        gc.freeze()  # it stays: no collection need look at it again
+        gc.enable()
         _send(peer, engine.hello())
         run(engine, inbox, lambda frame: _send(peer, frame))
     except PeerLeft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -64,11 +65,14 @@ def serve(
 
 
 async def _serve(config: ServerConfig, engine: EngineProcess, on_ready: OnReady | None) -> None:
+    gc.disable()  # nothing that is imported or loaded is garbage
     try:
         opening = asyncio.to_thread(_open_model, config)
         _, model = await asyncio.gather(engine.start(), opening)
         from inferflux.server.serving import serve_engine
 
+        gc.freeze()  # it stays: no collection need look at it again
+        gc.enable()
         with closing(model):
             await serve_engine(config, model, engine, on_ready)
     finally:

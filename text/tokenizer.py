@@ -105,8 +105,8 @@ class Tokenizer:
 
 def _build_bpe(facts: TokenizerFacts) -> tokenizers.Tokenizer:
     """Knows no special tokens: those are cut out before, so that no text can smuggle one in."""
-    vocabulary = {token: token_id for token_id, token in enumerate(facts.tokens)}
-    merges = [_split_merge(merge) for merge in facts.merges]
+    vocabulary = dict(zip(facts.tokens, range(len(facts.tokens)), strict=True))
+    merges = [*map(_split_merge, facts.merges)]
     with _native(InvalidTokenizer, "vocabulary and merges do not fit together"):
         bpe = tokenizers.Tokenizer(BPE(vocab=vocabulary, merges=merges))
     bpe.pre_tokenizer = pre_tokenizer(facts.pre)
@@ -121,8 +121,10 @@ def _split_merge(merge: str) -> tuple[str, str]:
 
 
 def _tokens_of(facts: TokenizerFacts, *types: TokenType) -> dict[str, int]:
-    typed = zip(facts.tokens, facts.token_types, strict=True)
-    return {token: at for at, (token, kind) in enumerate(typed) if kind in types and token}
+    """Those that are of one of the types, and not empty."""
+    wanted = frozenset(map(int, types))  # enums compare slowly, and a vocabulary is long
+    found = [at for at, kind in enumerate(facts.token_types) if kind in wanted]
+    return {facts.tokens[at]: at for at in found if facts.tokens[at]}
 
 
 def _pattern(tokens: Iterable[str]) -> re.Pattern[str]:
