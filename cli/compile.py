@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from inferflux.cli.options import DumpIR, KVDtype, Numerics, Targets, TunedFor
+from inferflux.cli.options import DumpIR, KVDtype, Numerics, Quantize, Targets, TunedFor
 from inferflux.cli.sizes import format_size
 
-Source = Annotated[
-    str, typer.Argument(help="Model name, .gguf file or directory with safetensors.")
-]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="The artifact; ./NAME.ifx if not given.")
-]
-Quantize = Annotated[
-    Literal["q4_0", "q4_1", "q8_0", "q4_k", "q6_k"] | None,
-    typer.Option(help="Quantise matrices of more bits to this type; the error is printed."),
 ]
 
 

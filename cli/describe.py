@@ -22,6 +22,7 @@ from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.errors import InferFluxError, InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import UnsupportedModel
+from inferflux.ir.frontend.quantising import QUANTISERS, quantised
 from inferflux.ir.frontend.source import ModelSource, SourceTensor
 
 _LONGEST_TEXT = 60  # characters of a metadata value that are shown
@@ -39,11 +40,17 @@ class Description(Protocol):
         """Why it cannot be compiled or run here, if it cannot."""
 
 
-def describe(model: str) -> Description:
-    """Open a model name, a model file or an artifact for inspection; weights are not touched."""
+def describe(model: str, quantise: str | None = None) -> Description:
+    """Open a model name, a model file or an artifact for inspection; weights are not touched.
+
+    ``quantise``: the type that compiling would give the matrices of a model file.
+    """
     if is_artifact(model):
+        if quantise is not None:
+            raise InvalidArgument(f"{model} is compiled already; name a model file to quantise")
         return ArtifactDescription(artifact.peek(Path(model)))
-    return ModelDescription(frontend.open(store.resolve(model, Silent())))
+    source = frontend.open(store.resolve(model, Silent()))
+    return ModelDescription(source if quantise is None else quantised(source, QUANTISERS[quantise]))
 
 
 class ModelDescription:

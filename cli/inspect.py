@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from inferflux.cli.options import AsJson, Model
+from inferflux.cli.options import AsJson, Model, Quantize
 from inferflux.cli.sizes import format_size
 from inferflux.cli.terminal import printable
 
@@ -32,12 +32,13 @@ def inspect(
         bool,
         typer.Option("--measure", help="Measure this machine again for the prediction."),
     ] = False,
+    quantize: Quantize = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a model's types, memory, predicted speed, cost per token, metadata and graph."""
     from inferflux.cli.describe import describe
 
-    description = describe(model)
+    description = describe(model, quantize)
     if graph is not None:
         typer.echo(description.graph(before=graph is GraphStage.BEFORE))
         return

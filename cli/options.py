@@ -38,6 +38,10 @@ KVDtype = Annotated[
     KVDtypeName,
     typer.Option(help="What KV pages hold: `f16`, or `int8` with half the bytes."),
 ]
+Quantize = Annotated[
+    Literal["q4_0", "q4_1", "q8_0", "q4_k", "q6_k"] | None,
+    typer.Option(help="Quantise matrices of more bits to this type; `compile` says the error."),
+]
 DeterminismMode = Literal["default", "batch_invariant"]
 Determinism = Annotated[
     DeterminismMode,

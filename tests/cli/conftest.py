@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -98,6 +99,7 @@ def _redirect(target: str) -> Answer:
 class Loopback:
     """A server.  A path has answers, one for each request; the last is for all that follow."""
 
+    server: ThreadingHTTPServer
     url: str
     closing: threading.Event
     answers: dict[str, list[Answer]] = field(default_factory=dict)
@@ -106,6 +108,11 @@ class Loopback:
     def on(self, path: str, *answers: Answer) -> str:
         self.answers[path] = list(answers)
         return self.url + path
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http:", "https:")
 
     def ranges(self) -> list[str | None]:
         """The range of bytes that each request asked for."""
@@ -135,7 +142,7 @@ class Loopback:
 def loopback() -> Iterator[Loopback]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler := type("H", (_Handler,), {}))
     server.daemon_threads = True
-    served = Loopback(f"http://127.0.0.1:{server.server_port}", threading.Event())
+    served = Loopback(server, f"http://127.0.0.1:{server.server_port}", threading.Event())
     _handler.served = served
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

@@ -234,12 +234,28 @@ def test_a_directory_is_inspected_as_a_file_is(tiny_directory: WriteTiny) -> Non
     assert facts["prediction"]["decode_tokens_per_second"] > 0
 
 
-@pytest.mark.parametrize("kind", ["file", "directory"])
+@pytest.mark.parametrize("kind", ["file", "parts", "directory"])
 def test_a_pulled_model_is_inspected_by_its_name(
     tiny_gguf: WriteTiny, tiny_directory: WriteTiny, kind: str
 ) -> None:
-    source = tiny_gguf() if kind == "file" else tiny_directory(shards=2)
+    source = {
+        "file": lambda: tiny_gguf(),
+        "parts": lambda: tiny_gguf(tensors_per_file=6),
+        "directory": lambda: tiny_directory(shards=2),
+    }[kind]()
     store.pull(str(source), lambda *_: None, name="own")
     facts = json.loads(inspect("own", "--json").stdout)
     assert facts["architecture"] == "llama"
     assert "/models/own" in facts["path"]
+
+
+def test_what_quantising_would_make_of_it_is_told_before_it_is_done(tiny_gguf: WriteTiny) -> None:
+    model = tiny_gguf(layer_types=("f16",) * 2)
+    as_it_is, smaller = (
+        json.loads(inspect(model, "--json", *more).stdout) for more in ((), ("--quantize", "q4_0"))
+    )
+    become = {row["type"]: row["compiled_to"] for row in smaller["types"]}
+    assert become["f16"] == "q4_0"
+    for facts in (as_it_is, smaller):
+        facts["packed"] = facts["memory"]["weights_packed_bytes"]
+    assert smaller["packed"] < as_it_is["packed"]
