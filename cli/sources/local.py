@@ -60,8 +60,10 @@ def _take(path: Path, folder: Path, progress: Progress) -> FetchedFile:
         os.link(path.resolve(), target)
     except OSError:  # another disk, another owner, a file system without links
         return _copy(path, target, progress)
-    progress(f"link {path.name}", 0.0)
-    return FetchedFile(target, target.stat().st_size, file_digest(target))
+    progress(f"check {path.name}", 0.0)
+    linked = FetchedFile(target, target.stat().st_size, file_digest(target))
+    progress(f"check {path.name}", 1.0)
+    return linked
 
 
 def _copy(path: Path, target: Path, progress: Progress) -> FetchedFile:

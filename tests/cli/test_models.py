@@ -60,6 +60,12 @@ def test_the_table_has_name_size_digest_revision_and_source(inferctl, loopback, 
     assert url in "".join(folded)
 
 
+def test_the_help_shows_how_sources_are_written(inferctl):
+    said = " ".join(inferctl("pull", "--help").stdout.replace("│", " ").split())
+    for part in ("hf:ORG/REPO[/FILE][@REVISION]", "pypi:PACKAGE[==VERSION][/FILE]"):
+        assert part in said
+
+
 def test_what_no_sha256_is_is_a_usage_error(inferctl, tiny_gguf):
     said = inferctl("pull", tiny_gguf(), "--sha256", "abc")
     assert said.exit_code == 2
