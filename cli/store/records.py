@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from inferflux.codegen.artifact.atomic import replacing
 
 RECORD: Final = ".model.json"  # a dot: no file of a model is called so
 FORMAT: Final = 1
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,17 @@ def _read(path: Path) -> StoredModel | None:
         loaded: Any = json.loads(path.read_bytes())
         if loaded["format"] != FORMAT:
             return None
-        files = tuple(
-            StoredFile(Path(str(file["name"])).name, int(file["nbytes"]), str(file["sha256"]))
-            for file in loaded["files"]
-        )
-        return StoredModel(path.parent.name, loaded["source"], loaded["revision"], files)
+        files = tuple(_file(facts) for facts in loaded["files"])
+        if not files:
+            return None
+        return StoredModel(path.parent.name, str(loaded["source"]), str(loaded["revision"]), files)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _file(facts: Any) -> StoredFile:
+    """A file of a record; its name and its digest become parts of paths."""
+    digest = str(facts["sha256"])
+    if _SHA256.fullmatch(digest) is None:
+        raise ValueError(f"{digest!r} is no sha256")
+    return StoredFile(Path(str(facts["name"])).name, int(facts["nbytes"]), digest)

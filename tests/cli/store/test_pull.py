@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -88,6 +90,26 @@ def test_a_pull_that_is_ended_by_hand_goes_on_the_next_time(cache, loopback, has
         store.pull(url, control_c)
     assert store.models() == []
     assert store.pull(url, lambda *_: None).path.read_bytes() == content
+    assert loopback.ranges()[-1] is not None
+    assert left_behind() == WHOLE
+
+
+def test_a_process_that_is_killed_leaves_what_the_next_goes_on_with(
+    cache, loopback, hasty, left_behind
+):
+    content = b"GGUF" + bytes(3 << 20)
+    url = loopback.on("/tiny.gguf", loopback.stall(content, 1 << 20), loopback.file(content))
+    program = f"from inferflux.cli import store; store.pull({url!r}, lambda *said: print(said))"
+    killed = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE)
+    try:
+        assert killed.stdout is not None
+        assert b"download tiny.gguf" in killed.stdout.readline()  # its first bytes are written
+    finally:
+        killed.kill()
+        killed.communicate(timeout=LONGEST)
+    assert store.models() == []
+    pulled = store.pull(url, lambda *_: None, policy=hasty)
+    assert pulled.path.read_bytes() == content
     assert loopback.ranges()[-1] is not None
     assert left_behind() == WHOLE
 
