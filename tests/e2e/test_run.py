@@ -32,6 +32,15 @@ def test_run_streams_text_to_stdout_and_ends_with_its_speed(
     assert speed[1] == "12"
 
 
+def test_a_directory_is_run_like_a_file(
+    inferflux: Command, tiny_directory: Callable[..., Path]
+) -> None:
+    folder = tiny_directory(shards=2)
+    ran = inferflux("run", folder, "hello", "--max-tokens", "12", "--threads", "1")
+    assert ran.returncode == 0, ran.stderr
+    assert SPEED_LINE.search(ran.stderr), ran.stderr
+
+
 def test_a_seed_fixes_the_text_and_another_changes_it(inferflux: Command, talkative: Path) -> None:
     def text(seed: int) -> str:
         sampling = ("--temperature", "1.5", "--seed", str(seed))

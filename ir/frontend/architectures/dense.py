@@ -33,7 +33,7 @@ _ROPE_FACTORS = "rope_freqs.weight"
 class Dense:
     """What tells one dense decoder from another."""
 
-    published: Published
+    published: tuple[Published, ...]  # the model types of transformers that are it
     pairs: str  # which rows of a head turn together, as a GGUF orders them: adjacent or halves
     has_biases: bool = False  # on queries, keys and values
     takes_rope_factors: bool = False  # a GGUF may hold one for each pair
@@ -50,7 +50,7 @@ def build(source: ModelSource, architecture: Dense) -> Graph:
     """Unrolled, in plain ops; every tensor of the file is used, or the file is refused."""
     model = config(source)
     if isinstance(source, HuggingFaceModel):
-        architecture = replace(architecture, pairs=architecture.published.pairs)
+        architecture = replace(architecture, pairs=source.published.pairs)
     weights = Weights(source)
     step = step_inputs(model)
     x = ops.embed(step.tokens, _embedding(model, weights))

@@ -10,17 +10,21 @@ from inferflux.ir.graph import Graph
 
 ARCHITECTURES = {
     "llama": dense.Dense(
-        published=Published("llama", "LlamaForCausalLM"),
+        published=(Published("llama", "LlamaForCausalLM"),),
         pairs="adjacent",
         takes_rope_factors=True,
     ),
     "qwen2": dense.Dense(
-        published=Published("qwen2", "Qwen2ForCausalLM", has_windows=True),
+        published=(Published("qwen2", "Qwen2ForCausalLM", has_windows=True),),
         pairs="halves",
         has_biases=True,
     ),
 }
-PUBLISHED = {each.published.model_type: each.published for each in ARCHITECTURES.values()}
+PUBLISHED = {  # by model type: the architecture that it is, and how it is written
+    each.model_type: (name, each)
+    for name, architecture in ARCHITECTURES.items()
+    for each in architecture.published
+}
 
 
 def config(source: ModelSource) -> ModelConfig:

@@ -40,6 +40,7 @@ _APART = frozenset(
     {
         "_attn_implementation",
         "_attn_implementation_autoset",
+        "_flash_attn_2_enabled",
         "_name_or_path",
         "attention_dropout",
         "attn_implementation",
@@ -54,8 +55,11 @@ _APART = frozenset(
         "initializer_factor",
         "initializer_range",
         "is_llama_config",
+        "length_penalty",
         "max_length",
+        "max_sequence_length",
         "model_max_length",
+        "num_beams",
         "output_router_logits",
         "pad_token_id",
         "pretraining_tp",  # how products are split, which moves their rounding only
@@ -70,6 +74,7 @@ _APART = frozenset(
         "torch_dtype",
         "transformers_version",
         "unk_token_id",
+        "unsloth_fixed",
         "unsloth_version",
         "use_cache",
     }

@@ -64,22 +64,24 @@ class HuggingFaceModel(ModelSource):
             raise ModelFileError(path, "file", error.start, problem) from None
 
 
-def open_model(path: Path, known: Mapping[str, Published]) -> HuggingFaceModel:
-    """Open a directory.  ``known`` are the model types that can be built.  No tensor is read.
+def open_model(path: Path, known: Mapping[str, tuple[str, Published]]) -> HuggingFaceModel:
+    """Open a directory.  No tensor is read.
+
+    ``known`` are the model types that can be built, with the architecture that each is.
 
     Raises ModelFileError where files contradict their formats or each other, UnsupportedModel where
     they hold what InferFlux does not know how to compute with.
     """
     directory = read_directory(path)
     config = _fields(path / CONFIG, directory.json(CONFIG, _DEPTH))
-    published = _published(config, known)
+    architecture, published = _published(config, known)
     shards = [open_file(path / name) for name in directory.shards]
     stored = _gather(directory, shards)
     tensors = source_tensors(stored, read_scheme(config), published.graph_name)
     texts = (_text_file(name, text) for name, text in directory.texts.items())
     return HuggingFaceModel(
         path=path,
-        architecture=published.model_type,
+        architecture=architecture,
         metadata=MappingProxyType(dict(config.values)),
         tensors=MappingProxyType(_without_tied_head(config, tensors)),
         files=(*texts, *(SourceFile(shard.path.name, shard.mapped) for shard in shards)),
@@ -112,7 +114,7 @@ def _array(values: list[Any]) -> object:
     return tuple(values)
 
 
-def _published(config: Fields, known: Mapping[str, Published]) -> Published:
+def _published(config: Fields, known: Mapping[str, tuple[str, Published]]) -> tuple[str, Published]:
     model_type = config.text("model_type")
     if model_type not in known:
         problem = f"is {model_type!r}, which is not supported; take one of {', '.join(known)}"
