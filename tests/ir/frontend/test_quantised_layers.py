@@ -88,6 +88,19 @@ def test_rows_are_converted_some_at_a_time(write, monkeypatch):
         np.testing.assert_array_equal(np.concatenate([rows.values for rows in pieces]), values)
 
 
+def test_a_middle_that_is_stored_as_it_is_makes_no_offset(write, quantisers):
+    """Symmetric, of the first version by its config, and with the zeros of the second."""
+    layer = quantisers.gptq(WEIGHT, version=2)
+    source, _ = write("gptq", layer.parts)
+    tensor = source.tensors["blk.0.ffn_down.weight"]
+    kept = dequantise(tensor.raw, tensor.dtype, tensor.shape)
+    np.testing.assert_array_equal(kept, layer.values)
+    source, _ = write("gptq with zeros", layer.parts)
+    tensor = source.tensors["blk.0.ffn_down.weight"]
+    kept = dequantise(tensor.raw, tensor.dtype, tensor.shape)
+    assert not np.array_equal(kept, layer.values)
+
+
 def test_scales_that_no_half_holds_make_floats(write, quantisers):
     layer = quantisers.int8(WEIGHT * 1e-6)
     source, _ = write("compressed int8", layer.parts)

@@ -19,12 +19,13 @@ from inferflux.ir.frontend.source import SourceTensor
 from inferflux.ir.frontend.typed import Fields
 from inferflux.ir.graph import Array
 
-_KEYS = ("bits", "group_size", "checkpoint_format")
+_KEYS = ("bits", "group_size", "checkpoint_format", "sym")
 _APART = (  # how the weights were found, and what runs them elsewhere
     "backend",
     "batch_size",
     "block_name_to_quantize",
     "cache_block_outputs",
+    "act_group_aware",
     "damp_auto_increment",
     "damp_percent",
     "dataset",
@@ -42,13 +43,18 @@ _APART = (  # how the weights were found, and what runs them elsewhere
     "pad_token_id",
     "quantizer",
     "static_groups",
-    "sym",
     "tokenizer",
     "true_sequential",
     "use_cuda_fp16",
     "use_exllama",
 )
-_NEUTRAL = {"is_marlin_format": (False,), "pack_dtype": ("int32",), "quant_method": ("gptq",)}
+_NEUTRAL = {
+    "format": ("gptq",),
+    "is_marlin_format": (False,),
+    "method": ("gptq",),
+    "pack_dtype": ("int32",),
+    "quant_method": ("gptq",),
+}
 _BITS = (4, 8)
 
 
@@ -59,6 +65,7 @@ class Gptq:
     bits: int
     group_size: int | None  # None: all of K
     zero_offset: int  # 1 in the first version
+    is_symmetric: bool  # every zero is the middle
 
     parts = frozenset({"qweight", "qzeros", "scales", "g_idx"})
 
@@ -93,9 +100,13 @@ class Gptq:
         )
 
     def _zeros(self, module: Module, shape: tuple[int, int]) -> Array:
+        """(G, N).  Newer tools store a middle as it is, and still call that the first version."""
         words = module.integers("qzeros", ("I32",), 2)
         module.require_shape("qzeros", words.shape, (shape[0], shape[1] * self.bits // 32))
-        return np.asarray(unpack_words(words, self.bits) + np.int16(self.zero_offset))
+        stored = unpack_words(words, self.bits)
+        if self.is_symmetric and (stored == 1 << self.bits - 1).all():
+            return stored
+        return np.asarray(stored + np.int16(self.zero_offset))
 
     def _groups(self, module: Module, width: int) -> Array:
         size = self.group_size or width
@@ -112,4 +123,5 @@ def read_gptq(config: Fields) -> Gptq:
         bits=settings.bits(_BITS),
         group_size=settings.group_size(),
         zero_offset=1 if version == "gptq" else 0,
+        is_symmetric=settings.flag("sym", False),
     )

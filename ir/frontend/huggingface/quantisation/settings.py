@@ -48,6 +48,9 @@ class Settings:
             raise self._config.unsupported(key, problem)
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        return self._config.flag(f"{self._prefix}{name}", default)
+
     def bits(self, known: Collection[int], name: str = "bits") -> int:
         key = f"{self._prefix}{name}"
         bits = self._config.whole(key, 1, 64)
