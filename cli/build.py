@@ -166,6 +166,9 @@ def _open(path: Path, quantise: str, report: Report) -> ModelSource:
     source = frontend.open(path)
     if not quantise:
         return source
+    if quantise not in QUANTISERS:
+        known = ", ".join(QUANTISERS)
+        raise InvalidArgument(f"matrices cannot be quantised to {quantise!r}, only to {known}")
     for line in stay_warnings(source, QUANTISERS[quantise]):
         report.note(line)
     return quantised(source, QUANTISERS[quantise])

@@ -55,9 +55,13 @@ def compile(
     *,
     targets: Sequence[str] = (),
     numerics: str = "default",
+    quantize: str | None = None,
 ) -> Path:
-    """Compile a model name or file; gives the artifact, in the cache if no ``output`` is named."""
-    options = BuildOptions(tuple(targets), numerics)
+    """Compile a model name or file; gives the artifact, in the cache if no ``output`` is named.
+
+    ``quantize`` is a type to give to matrices of more bits: q4_0, q4_1, q8_0, q4_k or q6_k.
+    """
+    options = BuildOptions(tuple(targets), numerics, quantise=quantize or "")
     if output is None:
         return artifact_for(fspath(model), options, Silent())
     return compile_to(fspath(model), Path(output), options, Silent()).path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,12 +29,14 @@ class Compiler:
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     fails: bool = False
+    quantised_to: list[str] = field(default_factory=list)
     conversions: tuple[Conversion, ...] = ()
     waits_for: threading.Event | None = None
     started: threading.Event = field(default_factory=threading.Event)
 
     def compile(self, source: Any, **options: Any) -> SimpleNamespace:
         self.asked.append(options)
+        self.quantised_to.append(source.quantised_to)
         self.started.set()
         if self.waits_for is not None:
             assert self.waits_for.wait(10)
@@ -169,6 +171,20 @@ def test_an_output_that_is_named_is_written_there_each_time(
     assert built.path == output
     assert output.exists()
     assert len(compiler.asked) == 2
+
+
+def test_a_quantised_build_is_another_and_is_said_to_be(compiler: Compiler, model: str) -> None:
+    plain = artifact_for(model, PORTABLE, Heard())
+    heard = Heard()
+    made = artifact_for(model, replace(PORTABLE, quantise="q8_0"), heard)
+    assert made != plain
+    assert any("quantise changed: '' -> 'q8_0'" in note for note in heard.notes)
+    assert compiler.quantised_to == ["", "q8_0"]
+
+
+def test_an_unknown_type_to_quantise_to_is_refused(compiler: Compiler, model: str) -> None:
+    with pytest.raises(InvalidArgument, match="'q4_2', only to q4_0, q4_1, q8_0, q4_k, q6_k"):
+        artifact_for(model, replace(PORTABLE, quantise="q4_2"), Heard())
 
 
 def test_what_a_build_rounds_is_said_and_what_it_keeps_is_not(
