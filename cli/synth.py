@@ -15,11 +15,13 @@ def synth(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The GGUF file to write.")],
     type_: Annotated[
-        str, typer.Option("--type", help="Of the matrices: q4_0 q4_1 q8_0 f16 bf16 f32.")
+        str, typer.Option("--type", help="Of the matrices: q4_0 q4_1 q8_0 q4_k_m f16 bf16 f32.")
     ] = "q4_0",
     embedding: Annotated[
         str | None,
-        typer.Option(help="Type of the embedding, the head too; q8_0 if the matrices are q…."),
+        typer.Option(
+            help="Type of the embedding, the head too; q8_0 if the matrices are q…, q6_k of q4_k_m."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
 ) -> None:

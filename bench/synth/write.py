@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 
 from inferflux.bench.synth.shapes import CONTEXT_LENGTH, Shape, TensorShape
 from inferflux.bench.synth.vocabulary import make_vocabulary
-from inferflux.bench.synth.weights import random_rows
+from inferflux.bench.synth.weights import Floats, random_rows
 from inferflux.errors import InvalidArgument, MissingPackages
+from inferflux.ir.quantised import quantise
+from inferflux.ir.types import DTYPES
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFWriter
@@ -20,37 +23,55 @@ if TYPE_CHECKING:
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 OnProgress = Callable[[str, float], None]
 
-# Types of matrices, and GGUF's number for a file of mostly that type.
-TYPES: Final = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}
+# What a file may mostly be of, and GGUF's number for it.
+TYPES: Final = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q4_k_m": 15, "bf16": 32}
 _EMBEDDING = "token_embd.weight"
+_KEPT_FINER = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight")
+_NARROW_ROWS: Final = {"q4_k": "q5_0", "q6_k": "q8_0"}  # those of no whole blocks of 256
 
 
 @dataclass(frozen=True, slots=True)
 class Types:
     """The types of a file's tensors.  Norms and biases are F32, as everywhere."""
 
+    name: str
     matrices: str
     embedding: str  # which is the head too
-
-    def __post_init__(self) -> None:
-        for name in (self.matrices, self.embedding):
-            if name not in TYPES:
-                raise InvalidArgument(f"no type {name!r} is written; there are: {', '.join(TYPES)}")
+    finer: str  # of half of the value and down projections
 
     @classmethod
-    def of(cls, matrices: str, embedding: str | None = None) -> Types:
+    def of(cls, name: str, embedding: str | None = None) -> Types:
         """With a quantised type the embedding is Q8_0 unless it is said otherwise.
 
         llama.cpp's quantiser makes a tied one Q8_0 too, where its rows do not divide into 256;
-        where they do (llama-3.2-1b) it makes Q6_K, which is a quarter smaller.
+        where they do (llama-3.2-1b) it makes Q6_K, which is a quarter smaller: as in ``q4_k_m``.
         """
-        is_quantised = matrices.startswith("q")
-        return cls(matrices, embedding or ("q8_0" if is_quantised else matrices))
+        for given in (name, embedding or name):
+            if given not in TYPES:
+                raise InvalidArgument(
+                    f"no type {given!r} is written; there are: {', '.join(TYPES)}"
+                )
+        if name == "q4_k_m":
+            return cls(name, "q4_k", embedding or "q6_k", "q6_k")
+        return cls(name, name, embedding or ("q8_0" if name.startswith("q") else name), name)
 
-    def of_tensor(self, tensor: TensorShape) -> str:
+    def of_tensor(self, tensor: TensorShape, num_layers: int) -> str:
         if tensor.columns is None:
             return "f32"
-        return self.embedding if tensor.name == _EMBEDDING else self.matrices
+        type_ = self._of_matrix(tensor.name, num_layers)
+        return type_ if tensor.columns % 256 == 0 else _NARROW_ROWS.get(type_, type_)
+
+    def _of_matrix(self, name: str, num_layers: int) -> str:
+        if name == _EMBEDDING:
+            return self.embedding
+        kept = _KEPT_FINER.fullmatch(name)
+        return self.finer if kept and _is_finer(int(kept[1]), num_layers) else self.matrices
+
+
+def _is_finer(layer: int, num_layers: int) -> bool:
+    """The first and last eighth of the layers, and every third: llama.cpp, ``use_more_bits``."""
+    eighth = num_layers // 8
+    return layer < eighth or layer >= 7 * num_layers // 8 or (layer - eighth) % 3 == 2
 
 
 def write_model(
@@ -74,7 +95,8 @@ def write_model(
 def _write(path: Path, shape: Shape, types: Types, seed: int, on_progress: OnProgress) -> None:
     gguf = _gguf()
     tensors = tuple(shape.tensors())
-    kinds = [gguf.GGMLQuantizationType[types.of_tensor(tensor).upper()] for tensor in tensors]
+    names = [types.of_tensor(tensor, shape.num_layers) for tensor in tensors]
+    kinds = [gguf.GGMLQuantizationType[name.upper()] for name in names]
     writer = gguf.GGUFWriter(path, shape.architecture)
     try:
         _add_metadata(writer, shape, types)
@@ -92,8 +114,8 @@ def _write(path: Path, shape: Shape, types: Types, seed: int, on_progress: OnPro
 
 def _add_metadata(writer: GGUFWriter, shape: Shape, types: Types) -> None:
     assert shape.num_query_heads * shape.head_dim == shape.hidden_size, "no key length is written"
-    writer.add_name(f"random {shape.name} {types.matrices}")
-    writer.add_file_type(TYPES[types.matrices])
+    writer.add_name(f"random {shape.name} {types.name}")
+    writer.add_file_type(TYPES[types.name])
     writer.add_quantization_version(2)
     writer.add_context_length(CONTEXT_LENGTH)
     writer.add_embedding_length(shape.hidden_size)
@@ -128,15 +150,22 @@ def _announce(writer: GGUFWriter, tensor: TensorShape, kind: GGMLQuantizationTyp
 
 def _stored(tensor: TensorShape, kind: GGMLQuantizationType, seed: int) -> Bytes:
     """The tensor as the file holds it, by the reference arithmetic of its type."""
-    gguf = _gguf()
     row_bytes = _row_bytes(tensor, kind)
     stored = np.empty((1 if tensor.columns is None else tensor.rows, row_bytes), np.uint8)
     start = 0
     for rows in random_rows(tensor, seed):
-        packed = gguf.quants.quantize(rows, kind).view(np.uint8).reshape(-1, row_bytes)
+        packed = _rounded(rows, kind).reshape(-1, row_bytes)
         stored[start : start + len(packed)] = packed
         start += len(packed)
     return stored
+
+
+def _rounded(rows: Floats, kind: GGMLQuantizationType) -> Bytes:
+    try:
+        packed: Bytes = _gguf().quants.quantize(rows, kind).view(np.uint8)
+    except NotImplementedError:  # the package reads these only
+        packed = quantise(rows, DTYPES[kind.name.lower()])
+    return packed
 
 
 def _row_bytes(tensor: TensorShape, kind: GGMLQuantizationType) -> int:

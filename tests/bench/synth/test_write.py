@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
-from inferflux.bench.synth import SHAPES, TYPES, Shape, Types, shape_named, write_model
+from inferflux.bench.synth import SHAPES, Shape, Types, shape_named, write_model
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend
@@ -47,7 +47,7 @@ def values(tensor: gguf.ReaderTensor) -> np.ndarray:
     return gguf.quants.dequantize(tensor.data, tensor.tensor_type)
 
 
-@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize("type_name", ROUNDING)
 def test_every_type_holds_the_same_weights_up_to_its_rounding(type_name: str, write: Write) -> None:
     name = "blk.1.ffn_down.weight"
     exact = values(tensors(write("f32"))[name])
@@ -57,6 +57,21 @@ def test_every_type_holds_the_same_weights_up_to_its_rounding(type_name: str, wr
     largest = np.abs(exact).reshape(-1, 32).max(axis=1, keepdims=True)
     error = np.abs(values(stored) - exact).reshape(-1, 32)
     assert (error <= ROUNDING[type_name] * largest + 1e-9).all()
+
+
+def test_a_mixture_puts_finer_types_where_llama_cpp_puts_them(write: Write) -> None:
+    wide = replace(TINY, hidden_size=256, intermediate_size=512, num_layers=9, num_query_heads=8)
+    kinds = {name: each.tensor_type.name for name, each in tensors(write("q4_k_m", wide)).items()}
+    assert kinds["token_embd.weight"] == "Q6_K"
+    assert kinds["blk.0.attn_q.weight"] == kinds["blk.0.ffn_up.weight"] == "Q4_K"
+    for name in ("attn_v", "ffn_down"):
+        finer = [layer for layer in range(9) if kinds[f"blk.{layer}.{name}.weight"] == "Q6_K"]
+        assert finer == [0, 3, 6, 7, 8]
+
+
+def test_rows_of_no_whole_super_blocks_take_the_next_finer_type(write: Write) -> None:
+    kinds = {name: each.tensor_type.name for name, each in tensors(write("q4_k_m")).items()}
+    assert set(kinds.values()) == {"F32", "Q5_0", "Q8_0"}
 
 
 def test_matrices_are_scaled_so_that_variance_is_kept(write: Write) -> None:
