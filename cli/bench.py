@@ -126,10 +126,20 @@ def _rivals(model: str, names: Sequence[str], python: str, llama_server: Path | 
         return Rivals(artifacts)
     return Rivals(
         artifacts,
-        model_file=_model_file(model, llama.NAME),
+        model_file=_gguf(model, llama.NAME),
         llama_python=python if llama.NAME in names else None,
         llama_server=llama_server,
     )
+
+
+def _gguf(model: str, reader: str) -> Path:
+    """The GGUF that a model is compiled from, for a reader of nothing else."""
+    from inferflux.errors import InvalidArgument
+
+    path = _model_file(model, reader)
+    if path.is_dir():
+        raise InvalidArgument(f"{reader} reads GGUF only, and {model} is a directory")
+    return path
 
 
 def _model_file(model: str, reader: str) -> Path:

@@ -57,7 +57,7 @@ def compile(
     numerics: str = "default",
     quantize: str | None = None,
 ) -> Path:
-    """Compile a model name or file; gives the artifact, in the cache if no ``output`` is named.
+    """Compile a model name or path; gives the artifact, in the cache if no ``output`` is named.
 
     ``quantize`` is a type to give to matrices of more bits: q4_0, q4_1, q8_0, q4_k or q6_k.
     """
@@ -77,7 +77,7 @@ def load(
     max_sequences: int = 16,
     determinism: str = "default",
 ) -> LLM:
-    """Load a model name, a model file or an artifact into this process, compiling on first use."""
+    """Load a model name, a path or an artifact into this process, compiling on first use."""
     options = BuildOptions((target,) if target else (), numerics)
     path = artifact_for(fspath(model), options, Silent())
     config = EngineConfig(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,14 @@ def test_what_needs_the_model_file_takes_no_artifact(option: str) -> None:
     error = refusal("model.ifx", option)
     assert isinstance(error, InvalidArgument)
     assert "needs the model file" in str(error)
+
+
+def test_a_peer_that_reads_gguf_only_takes_no_directory(
+    tiny_directory: Callable[..., Path],
+) -> None:
+    error = refusal(str(tiny_directory()), "--llama-server=server")
+    assert isinstance(error, InvalidArgument)
+    assert "reads GGUF only" in str(error)
 
 
 def test_a_run_that_is_interrupted_keeps_what_it_has(

@@ -50,6 +50,10 @@ def read_directory(path: Path) -> Directory:
 
     Raises ModelFileError where one is missing, or the index names what is no file of this place.
     """
+    for name in _REQUIRED:
+        if not (path / name).is_file():
+            problem = f"does not exist; a model's directory has {', '.join(_REQUIRED)} and {SUFFIX}"
+            raise ModelFileError(path / name, "file", None, problem)
     optional = (name for name in _OPTIONAL if (path / name).is_file())
     texts = {name: _read_text(path / name) for name in (*_REQUIRED, *optional)}
     if (path / WHOLE).is_file():
