@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from inferflux.errors import InferFluxError, InvalidArgument
 NAME = "tiny-1.0"
 WHOLE = [".model.json", "blob", "tiny.gguf"]
 LONGEST = 10.0
+EMPTY = b'{"format": 1, "source": "", "revision": "", "files": []}'
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def test_an_unknown_word_is_no_source(pull):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{}", b"[]", b'{"format": 2}', b'{"format":1,"files":[{}]}']
+    "damage", [b"", b"{}", b"[]", b'{"format": 2}', b'{"format":1,"files":[{}]}', EMPTY]
 )
 def test_a_damaged_record_is_as_good_as_none(pull, loopback, content, damage: bytes):
     url = loopback.on("/tiny.gguf", loopback.file(content))
@@ -257,13 +259,19 @@ def test_a_damaged_record_is_as_good_as_none(pull, loopback, content, damage: by
     assert pull(url) == model
 
 
-def test_a_record_cannot_lead_out_of_the_store(pull, loopback, content, cache):
+@pytest.mark.parametrize("field", ["name", "sha256"])
+def test_a_record_cannot_lead_out_of_the_store(pull, loopback, content, cache, field: str):
     model = pull(loopback.on("/tiny.gguf", loopback.file(content)))
     record = model.path.parent / ".model.json"
     facts = json.loads(record.read_text())
-    facts["files"][0]["name"] = "../../../secret.gguf"
+    facts["files"][0][field] = "/../../../secret.gguf"
     record.write_text(json.dumps(facts))
     assert store.models() == []
+    kept = cache / "secret.gguf"
+    kept.write_bytes(b"kept")
+    with suppress(InferFluxError):
+        store.remove("tiny")
+    assert kept.exists()
 
 
 def test_every_failure_has_a_code(pull, tmp_path):
