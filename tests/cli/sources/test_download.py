@@ -146,6 +146,12 @@ def test_no_more_is_written_than_was_announced(fetch, loopback):
     assert downloaded.file.path.read_bytes() == CONTENT[:1000]
 
 
+def test_where_nothing_is_announced_no_more_is_written_than_is_known(fetch, loopback):
+    downloaded = fetch(loopback.on("/m", loopback.announced(CONTENT, None)), nbytes=1000)
+    assert downloaded is not None
+    assert downloaded.file.path.read_bytes() == CONTENT[:1000]
+
+
 def test_a_server_that_announces_too_much_is_given_up(fetch, loopback, tmp_path):
     """All it has comes again and again; it is never called whole."""
     with pytest.raises(PullInterrupted, match=r"broke off after 1000 of 2000 bytes"):
