@@ -25,10 +25,13 @@ class Hang(Exception):
 
 
 def read_model(path: Path) -> None:
-    """All of the front end: the model's source, its tokenizer and its graph."""
+    """All of the front end: the source, its tokenizer, its graph, what tensors are made into."""
     source = frontend.open(path)
     frontend.tokenizer(source)
     frontend.build(source)
+    for tensor in source.tensors.values():
+        if tensor.convert is not None:
+            assert tensor.raw.size == tensor.type.nbytes
 
 
 def refusal_of(path: Path, read: Read, spare: int = SPARE_BYTES) -> ModelFileError | None:

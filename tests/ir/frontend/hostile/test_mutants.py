@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EXTREMES = (0, 1, 2**7, 2**8 - 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63, 2**64 - 1)
@@ -63,8 +64,9 @@ def bend(whole: bytes, chance: random.Random) -> bytes:
 def bend_header(whole: bytes, chance: random.Random) -> bytes:
     """A safetensors file whose header lies, under its true length; or any other damage to it."""
     (length,) = struct.unpack_from("<Q", whole)
-    if chance.randrange(4) == 0:
-        return flip(whole, chance, 8 + length)
+    damage = chance.randrange(8)
+    if damage < 2:
+        return flip(whole, chance, 8 + length if damage else None)
     header = bend(whole[8 : 8 + length], chance)
     return struct.pack("<Q", len(header)) + header + whole[8 + length :]
 
@@ -82,11 +84,12 @@ class Subject:
     fields: dict[str, Any]  # of the tiny decoder
     mutate: Mutate
     file: str = ""  # of several; none: the model is one GGUF file
+    method: str = ""  # by which one layer is quantised
 
 
 WINDOWS = {"window": 8, "windowed": (True, False)}
 SUBJECTS = {
-    "GGUF": Subject(0.15, {"layer_types": ("q4_1", "f16"), **WINDOWS}, flip_table),
+    "GGUF": Subject(0.1, {"layer_types": ("q4_1", "f16"), **WINDOWS}, flip_table),
     "GGUF, rope factors": Subject(
         0.1, {"layer_types": ("q4_0", "bf16"), "rope_factors": (1.0,) * 16}, flip_table
     ),
@@ -94,8 +97,8 @@ SUBJECTS = {
         0.1, {"layer_types": ("q5_0", "q8_0"), "architecture": "qwen2"}, flip_table
     ),
     "GGUF, second part": Subject(0.05, {"tensors_per_file": 6}, flip_table, PART),
-    "safetensors": Subject(0.15, {}, bend_header, WHOLE),
-    "shard": Subject(0.1, {"shards": 2}, bend_header, SHARD),
+    "safetensors": Subject(0.1, {}, bend_header, WHOLE),
+    "shard": Subject(0.05, {"shards": 2}, bend_header, SHARD),
     "index": Subject(0.1, {"shards": 2}, bend, INDEX),
     "config": Subject(0.1, {}, bend, CONFIG),
     "config, windows": Subject(
@@ -110,7 +113,14 @@ SUBJECTS = {
     "tokenizer": Subject(0.05, {}, bend, TOKENIZER),
     "tokenizer's config": Subject(0.03, {}, bend, "tokenizer_config.json"),
     "generation": Subject(0.02, {}, bend, "generation_config.json"),
+    **{
+        f"{method}, {what}": Subject(0.15 / 8, {}, mutate, file, method)
+        for method in ("gptq in another order", "awq", "fp8 of tiles", "compressed int4")
+        for what, mutate, file in (("weights", bend_header, WHOLE), ("config", bend, CONFIG))
+    },
 }
+LAYER = "model.layers.1.mlp.gate_proj"
+WEIGHT = np.random.default_rng(3).normal(0, 0.3, (96, 64)).astype(np.float32)
 
 
 @pytest.fixture
@@ -125,10 +135,16 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture
-def model(subject: Subject, tiny_gguf, tiny_directory) -> Path:
+def model(subject: Subject, tiny_gguf, tiny_directory, quantisers) -> Path:
     """A sound one, which a test may damage."""
+    fields = dict(subject.fields)
+    if subject.method:
+        method = quantisers.METHODS[subject.method]
+        parts = method.quantise(WEIGHT).parts.items()
+        fields["config"] = {"quantization_config": method.config}
+        fields["tensors"] = {f"{LAYER}.weight": None} | {f"{LAYER}.{at}": x for at, x in parts}
     is_gguf = subject.mutate is flip_table
-    path: Path = (tiny_gguf if is_gguf else tiny_directory)(**subject.fields)
+    path: Path = (tiny_gguf if is_gguf else tiny_directory)(**fields)
     return path
 
 
