@@ -89,11 +89,18 @@ class Fields:
 
     def wrong(self, key: str, problem: str) -> ModelFileError:
         """The file contradicts its format or itself."""
-        return ModelFileError(self.path, f"{self._word} {key!r}", self.offsets.get(key), problem)
+        return ModelFileError(self.path, f"{self._word} {key!r}", self._place(key), problem)
 
     def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         """The file is sound and asks for what is not built."""
-        return UnsupportedModel(self.path, f"{self._word} {key!r}", self.offsets.get(key), problem)
+        return UnsupportedModel(self.path, f"{self._word} {key!r}", self._place(key), problem)
+
+    def _place(self, key: str) -> int | None:
+        """Where a key's value stands, or the nearest one around it whose place is known."""
+        around = key
+        while key in self.values and around and around not in self.offsets:
+            around, _, _ = around.rpartition(".")
+        return self.offsets.get(around)
 
     def _value(self, key: str, default: object) -> object:
         value = self.values.get(key, default)

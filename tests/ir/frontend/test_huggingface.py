@@ -181,6 +181,14 @@ def test_a_config_that_contradicts_itself_is_refused(tiny_directory, config, pro
         frontend.build(frontend.open(folder))
 
 
+def test_a_key_deep_in_a_config_is_placed_by_what_is_around_it(tiny_directory):
+    folder = tiny_directory(config={"auto_map": {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}})
+    with pytest.raises(UnsupportedModel, match=r"'auto_map\.a\.b\.c\.d\.e\.f' at byte") as refused:
+        frontend.build(frontend.open(folder))
+    text = (folder / "config.json").read_bytes()
+    assert text.index(b'"auto_map"') < refused.value.offset < text.index(b'"f"')
+
+
 @pytest.mark.parametrize(
     "harmless",
     [{"use_mrope": False}, {"sliding_window": None}, {"torch_dtype": "float16"}, {"use_cache": 1}],
