@@ -4,6 +4,8 @@ MODEL  ?= smollm2-135m
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# An editable install compiles no bytecode, and where none may be written every start would wait for it.
+COMPILE := $(BIN)/python -m compileall -q inferflux $(FOLDERS)
 FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 
 .DEFAULT_GOAL := help
@@ -54,7 +56,7 @@ $(BIN)/python:
 # $(call install,EXTRAS,WHY): one line before, one after with the time it took.
 define install
 	@echo "installing $(2) ..."
-	@start=$$(date +%s); $(PIP) -e '.[$(1)]' && echo "installed in $$(( $$(date +%s) - start )) s"
+	@start=$$(date +%s); $(PIP) -e '.[$(1)]' && $(COMPILE) && echo "installed in $$(( $$(date +%s) - start )) s"
 	@touch $@
 endef
 

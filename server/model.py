@@ -36,8 +36,11 @@ class ServedModel:
     def of(
         cls, facts: ModelFacts, tokenizer: TokenizerFacts, digest: str, name: str | None = None
     ) -> ServedModel:
-        """The model an artifact holds, served as ``name`` and as what its file calls it."""
-        text, template = Tokenizer(tokenizer), ChatTemplate(tokenizer)
+        """The model an artifact holds, served as ``name`` and as what its file calls it.
+
+        Its tokenizer is prepared by the first text, if nobody does before.
+        """
+        text, template = Tokenizer(tokenizer, is_prepared=False), ChatTemplate(tokenizer)
         return cls(
             name=name or facts.name,
             aliases=frozenset({facts.name}),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import cached_property
 from typing import Final
 
 import tokenizers
@@ -43,9 +44,16 @@ class TokenizerFailed(InferFluxError):
 
 
 class Tokenizer:
-    """Byte-level BPE.  Never changes once built, so threads may share it."""
+    """Byte-level BPE.  Threads may share it."""
 
-    def __init__(self, facts: TokenizerFacts, *, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
+    def __init__(
+        self,
+        facts: TokenizerFacts,
+        *,
+        max_text_bytes: int = MAX_TEXT_BYTES,
+        is_prepared: bool = True,
+    ) -> None:
+        """Unless ``is_prepared``, the first text prepares it, or ``prepare`` before that."""
         _check(facts)
         self.max_text_bytes = max_text_bytes
         self.eos_token_ids = facts.eos_token_ids
@@ -56,8 +64,18 @@ class Tokenizer:
         self._user_defined_pattern = _pattern(user_defined)
         self._whole_pattern = _pattern(self._whole_tokens)
         self._bos = facts.bos_token_id if facts.add_bos else None
-        self._bpe = _build_bpe(facts)
+        self._facts = facts
         self._tokens, self._types = facts.tokens, facts.token_types
+        if is_prepared:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Build what text is encoded with, once.  Raises InvalidTokenizer."""
+        _ = self._bpe
+
+    @cached_property
+    def _bpe(self) -> tokenizers.Tokenizer:
+        return _build_bpe(self._facts)
 
     @property
     def vocab_size(self) -> int:
