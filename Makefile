@@ -4,9 +4,9 @@ MODEL  ?= smollm2-135m
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 # An editable install compiles no bytecode, and where none may be written every start would wait for it.
 COMPILE := $(BIN)/python -m compileall -q inferflux $(FOLDERS)
-FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-neon oracle lint type format clean links
