@@ -10,8 +10,9 @@ from inferflux.ir.frontend.source import SourceTensor
 from inferflux.ir.types import F32
 
 _EXACTLY: Final = frozenset(  # the type they become has all of their values
-    {"TQ1_0", "TQ2_0", "NVFP4", "IQ1_S", "IQ1_M", "IQ3_XXS", "IQ3_S", "I8", "I16"}
+    {"TQ1_0", "TQ2_0", "NVFP4", "IQ1_S", "IQ1_M", "IQ3_XXS", "IQ3_S", "I8", "I16", "F8_E4M3"}
 )
+_INTEGERS: Final = ("GPTQ int", "AWQ int", "compressed int")  # with a scale for a group of columns
 _NEARLY: Final[Mapping[str, str]] = {
     "IQ2_XXS": "re-packed, to 2^-11 of a weight",
     "IQ2_XS": "re-packed, to 2^-11 of a weight",
@@ -54,4 +55,6 @@ def what_becomes_of(tensor: SourceTensor) -> str:
         return _NEARLY[kind]
     if kind in _EXACTLY or (len(tensor.shape) == 1 and tensor.dtype == F32):
         return "re-packed, exactly"
+    if kind.startswith(_INTEGERS) and tensor.dtype.is_quantised:
+        return "re-packed, exactly where f16 holds a scale"
     return "re-packed; `compile` says how far values move"

@@ -20,7 +20,7 @@ from inferflux.errors import MissingPackages
 from inferflux.ir import frontend
 from inferflux.ir.frontend import ModelFileError
 from inferflux.ir.frontend.source import Origin, SourceTensor
-from inferflux.ir.types import DTYPES, F32
+from inferflux.ir.types import DTYPES, F16, F32, Q4_0, DType
 
 WriteTiny = Callable[..., Path]
 
@@ -124,7 +124,8 @@ def test_types_say_what_becomes_of_them(tiny_gguf: WriteTiny) -> None:
         ("F16", (64,), "re-packed, exactly"),
         ("IQ2_XS", (2, 256), "re-packed, to 2^-11 of a weight"),
         ("F64", (2, 256), "re-packed, to 24 bits"),
-        ("GPTQ int4", (2, 256), "re-packed; `compile` says how far values move"),
+        ("F8_E4M3", (2, 256), "re-packed, exactly"),
+        ("FP8 e4m3", (2, 256), "re-packed; `compile` says how far values move"),
     ],
 )
 def test_how_exactly_a_type_is_re_packed_is_known_by_its_name(
@@ -133,6 +134,19 @@ def test_how_exactly_a_type_is_re_packed_is_known_by_its_name(
     dtype = DTYPES.get(kind.lower(), F32) if len(shape) == 2 else F32
     origin = Origin(Path("m"), "w", kind, 0, 0)
     tensor = SourceTensor("w", dtype, shape, lambda: pytest.fail("it was read"), origin)
+    assert what_becomes_of(tensor) == how
+
+
+@pytest.mark.parametrize(
+    ("dtype", "how"),
+    [
+        (Q4_0, "re-packed, exactly where f16 holds a scale"),
+        (F16, "re-packed; `compile` says how far values move"),  # mixed groups
+    ],
+)
+def test_integers_with_scales_are_exact_as_blocks_alone(dtype: DType, how: str) -> None:
+    origin = Origin(Path("m"), "w", "GPTQ int4", 0, 0)
+    tensor = SourceTensor("w", dtype, (2, 256), lambda: pytest.fail("it was read"), origin)
     assert what_becomes_of(tensor) == how
 
 
