@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from inferflux.codegen.facts import model_facts
 from inferflux.codegen.forms import Form, lower
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, padded
-from inferflux.codegen.packing import pack_weights
+from inferflux.codegen.packing import PackedWeights, pack_weights
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget, UnsupportedOnTarget
@@ -33,7 +34,6 @@ from inferflux.codegen.templates import package_text, source_text, template_text
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend, passes
 from inferflux.ir.frontend import ModelConfig, ModelSource
-from inferflux.ir.frontend.conversion import ConversionError
 from inferflux.ir.graph import Graph
 from inferflux.ir.types import I8PAGE
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
@@ -74,15 +74,15 @@ def compile(  # noqa: A001  the verb of the pipeline
     config = frontend.config(source)
     graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir, kv_dtype)
     weights: dict[str, Bytes] = {}
-    errors: dict[str, ConversionError] = {}
+    packed: dict[str, PackedWeights] = {}
     compiled: dict[str, CompiledTarget] = {}
     for number, name in enumerate(targets):
         share = _Share(report, number / len(targets), 1 / len(targets))
         build = _TargetBuild(source, config, graphs, _target(name), numerics, tuning, share)
-        compiled[name] = build.run(weights, errors)
+        compiled[name] = build.run(weights, packed)
     report("compiled", 1.0)
     return CompiledModel(
-        facts=model_facts(source, config, errors),
+        facts=model_facts(source, config, ChainMap(*(each.errors for each in packed.values()))),
         tokenizer=TokenizerFacts(**asdict(frontend.tokenizer(source))),
         graph=dict.fromkeys(targets, str(next(iter(graphs.values())))),
         targets=compiled,
@@ -127,18 +127,20 @@ class _TargetBuild:
         self.graph, self.plan = self.forms[0].graph, self.forms[0].plan
         assert all(form.plan.places == self.plan.places for form in self.forms), "one arena for all"
 
-    def run(self, weights: dict[str, Bytes], errors: dict[str, ConversionError]) -> CompiledTarget:
+    def run(self, weights: dict[str, Bytes], shared: dict[str, PackedWeights]) -> CompiledTarget:
         """Give the compiled target; its segment of weights is added to ``weights``.
 
-        ``errors`` is given those of converted tensors, which are the same for every target.
+        ``shared`` is what targets before it packed, by arithmetic: all read the same layouts.
         """
         from inferflux.codegen.targets.cpu import compile_steps
 
         self.report("packing weights", 0.05)
-        packed = pack_weights(self.plan, self.source)
+        arithmetic = self.forms[0].arithmetic
+        if arithmetic not in shared:
+            shared[arithmetic] = pack_weights(self.plan, self.source)
+        packed = shared[arithmetic]
         segment = segment_name("panel16", packed.arena)
         weights.setdefault(segment, packed.arena)
-        errors |= packed.errors
         steps, keys = self._write_steps()
         report = self.report
         objects = compile_steps(
