@@ -17,6 +17,7 @@ HINTS: Mapping[str, str] = {
     "unknown_model": "`inferctl models` lists what is here; a path to a .gguf file works too",
     "unsupported_model": "`inferflux inspect MODEL` shows what the file holds",
     "unsupported_on_target": "compile with another --target; `cpu:portable` runs everywhere",
+    "disk_full": "`inferctl gc --dry-run` shows what nothing leads to any more",
     "invalid_artifact": "compile it again: `inferflux compile MODEL -o OUT.ifx`",
     "unsupported_machine": "compile it for this machine, or for `--target cpu:portable`",
 }

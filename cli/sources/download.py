@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 
 from inferflux.cli.sizes import format_size
 from inferflux.cli.sources.http import Headers, Interrupted, open_url, without_secrets
-from inferflux.cli.sources.partial import Origin, Partial
+from inferflux.cli.sources.partial import Origin, Partial, identity_of
 from inferflux.cli.sources.source import (
     FetchedFile,
     Progress,
@@ -158,7 +158,7 @@ def _origin(remote: Remote, headers: Headers) -> Origin:
         raise PullFailed(f"{where} is announced with {length} bytes, expected {remote.nbytes}")
     if length == 0:
         raise PullFailed(f"{where} is empty")
-    return Origin(remote.url, _validator(headers), length)
+    return Origin(identity_of(remote.url), _validator(headers), length)
 
 
 def _validator(headers: Headers) -> str:

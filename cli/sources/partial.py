@@ -22,13 +22,18 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Origin:
     """What a partial file is the beginning of; another origin, and its bytes are worth nothing."""
 
-    url: str
+    url: str  # its sha256, for a URL may hold keys
     validator: str  # strong entity tag, or date of the last change; empty: cannot be resumed
     length: int
 
     def can_go_on(self, url: str) -> bool:
         """Whether the rest can be asked for at ``url``."""
-        return bool(self.validator) and self.url == url
+        return bool(self.validator) and self.url == identity_of(url)
+
+
+def identity_of(url: str) -> str:
+    """What is recorded of a URL, and compared."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 class Partial:

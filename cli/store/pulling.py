@@ -76,7 +76,7 @@ def pull(
 
     with exclusive(layout.lock_of(shelf.folder), on_wait) as waited:
         kept = _kept(name, source, sha256)
-        if kept is not None and (waited or kept.digest == sha256):
+        if kept is not None and (kept.digest == sha256 or (waited and sha256 is None)):
             return kept
         shelf.folder.mkdir(parents=True, exist_ok=True)
         return _fetch(source, name, sha256, shelf, kept, progress)

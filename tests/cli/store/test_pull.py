@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,15 +54,19 @@ def test_a_url_becomes_a_model_of_the_store(pull, loopback, content, cache, left
     assert "secret" not in (model.path.parent / ".model.json").read_text()
 
 
-def test_an_interrupted_pull_leaves_no_model_and_the_next_goes_on(
-    pull, loopback, content, left_behind
+def test_an_interrupted_pull_leaves_no_model_and_no_key_and_the_next_goes_on(
+    pull, loopback, content, left_behind, cache
 ):
     url = loopback.on("/tiny.gguf", loopback.broken(content, 5000), loopback.status(503))
     with pytest.raises(PullInterrupted, match="5000 bytes are kept"):
-        pull(url)
+        pull(f"{url}?key=secret")
+    assert all(
+        b"secret" not in path.read_bytes()
+        for path in (each for each in cache.rglob("*") if each.is_file())
+    )
     assert store.models() == []
     loopback.on("/tiny.gguf", loopback.file(content))
-    assert pull(url).path.read_bytes() == content
+    assert pull(f"{url}?key=secret").path.read_bytes() == content
     assert loopback.ranges()[-1] == "bytes=5000-"
     assert left_behind() == WHOLE
 
@@ -166,9 +170,9 @@ def test_a_damaged_model_is_fetched_again(pull, loopback, content):
     assert pull(url).path.read_bytes() == content
 
 
-def test_of_two_pulls_at_once_one_fetches_and_the_other_says_that_it_waits(
-    cache, loopback, content, left_behind, hasty
-):
+@pytest.fixture
+def two_at_once(cache, loopback, content):
+    """Two pulls of one URL: the first is answered when the second says that it waits."""
     arrived, waiting = threading.Event(), threading.Event()
 
     def slowly(handler) -> None:
@@ -176,18 +180,33 @@ def test_of_two_pulls_at_once_one_fetches_and_the_other_says_that_it_waits(
         assert waiting.wait(LONGEST)
         loopback.file(content)(handler)
 
-    url = loopback.on("/tiny.gguf", slowly)
-
     def second(stage: str, fraction: float) -> None:
         if stage == "wait for another pull":
             waiting.set()
 
-    with ThreadPoolExecutor() as pool:
-        one = pool.submit(store.pull, url, lambda *_: None)
-        assert arrived.wait(LONGEST)
-        other = pool.submit(store.pull, url, second)
-        assert one.result(LONGEST) == other.result(LONGEST)
+    def both(**of_second: str) -> list[Future[store.StoredModel]]:
+        url = loopback.on("/tiny.gguf", slowly)
+        with ThreadPoolExecutor() as pool:
+            one = pool.submit(store.pull, url, lambda *_: None)
+            assert arrived.wait(LONGEST)
+            return [one, pool.submit(store.pull, url, second, **of_second)]
+
+    return both
+
+
+def test_of_two_pulls_at_once_one_fetches_and_the_other_says_that_it_waits(
+    two_at_once, loopback, left_behind
+):
+    one, other = two_at_once()
+    assert one.result() == other.result()
     assert len(loopback.asked) == 1
+    assert left_behind() == WHOLE
+
+
+def test_who_waited_still_gets_what_was_asked_for_or_nothing(two_at_once, left_behind):
+    one, other = two_at_once(sha256="0" * 64)
+    assert one.result().name == "tiny"
+    assert isinstance(other.exception(), PullFailed)
     assert left_behind() == WHOLE
 
 
