@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,27 +14,31 @@ from inferflux.codegen.autotune.own_text import own_text
 from inferflux.codegen.autotune.task import Task, tasks
 from inferflux.codegen.autotune.tuning import Tuning
 from inferflux.codegen.autotune.variants import Variant, variants_key
+from inferflux.codegen.templates import source_text
 from inferflux.ir import frontend, passes
 from inferflux.ir.graph import Graph
 from inferflux.kernels.kernel import StepShape
 
 TARGET = "cpu:portable"
 VARIANT = Variant("i8x32", StepShape(4, 16))
-UNPACK = "{% macro unpack_integers(w) %}\n"  # of every type whose integers are multiplied
-CHANGED = f"{UNPACK}T.evaluate(T.int32(0))\n"
-OF_Q8_0 = UNPACK + '{% if w.dtype == "q8_0" %}\nT.evaluate(T.int32(0))\n{% endif %}\n'
+UNPACK = ("linear/unpack.j2", "unpack_integers")  # of every type whose integers are multiplied
+MORE = "T.evaluate(T.int32(0))"
+OF_Q8_0 = f'{{% if w.dtype == "q8_0" %}}\n{MORE}\n{{% endif %}}'
+OF_PAGES = f"{{% if pages.scales %}}\n{MORE}\n{{% endif %}}"
+COMMENT = "# A line of 64 bytes.\n"
 
 
 @pytest.fixture
 def edit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
-    """``edit(template, old, new)``: another text of a template, for this test."""
+    """``edit(template, macro, line)``: the macro begins with one line more, for this test."""
 
-    def edited(template: str, old: str, new: str) -> None:
-        text = templates.source_text(template)
-        assert text.count(old) == 1, f"{template} says {old!r} once"
+    def edited(template: str, macro: str, line: str) -> None:
+        opening = re.compile(rf"{{% macro {macro}\(.*?\) %}}\n")
+        text, count = opening.subn(lambda found: f"{found[0]}{line}\n", source_text(template))
+        assert count == 1, f"{template} has one {macro}"
         before = templates._ENVIRONMENT
         assert before.loader is not None
-        loader = ChoiceLoader([DictLoader({template: text.replace(old, new)}), before.loader])
+        loader = ChoiceLoader([DictLoader({template: text}), before.loader])
         monkeypatch.setattr(templates, "_ENVIRONMENT", before.overlay(loader=loader))
 
     return edited
@@ -50,7 +55,7 @@ def text_of(task: Task) -> str:
 
 def test_another_types_macro_leaves_a_record_fresh(fused, edit):
     before, head = found(fused, "linear_residual").key, found(fused, "linear").key
-    edit("linear/unpack.j2", UNPACK, OF_Q8_0)
+    edit(*UNPACK, OF_Q8_0)
     assert found(fused, "linear_residual").key == before, "of q4_1"
     assert found(fused, "linear").key != head, "of q8_0"
 
@@ -65,13 +70,13 @@ def test_its_own_macro_makes_a_record_stale(fused, edit, record_of, table_of):
         return tuning.schedule(phase.kernel, phase.node, phase.shape, TARGET)
 
     assert chosen() == other
-    edit("linear/unpack.j2", UNPACK, CHANGED)
+    edit(*UNPACK, MORE)
     assert chosen() == task.space[0]
 
 
 def test_a_comment_is_no_change(fused, edit):
     before = found(fused, "linear_residual").key
-    edit("linear/unpack.j2", UNPACK, f"{UNPACK}# A line of 64 bytes.\n\n")
+    edit(*UNPACK, COMMENT)
     assert found(fused, "linear_residual").key == before
 
 
@@ -101,7 +106,7 @@ def test_values_lie_in_places_that_are_told_apart(fused):
 
 def test_a_record_of_another_text_is_told_of_by_that_name(fused, edit):
     task = found(fused, "linear_residual")
-    edit("linear/unpack.j2", UNPACK, CHANGED)
+    edit(*UNPACK, MORE)
     changed = found(fused, "linear_residual").key
     assert changed.place == task.key.place
     assert replace(changed, text=task.key.text) == task.key
@@ -112,11 +117,11 @@ def test_the_record_of_a_step_lives_and_dies_with_its_phases(fused, edit):
         return variants_key({"i8x32": fused}, [VARIANT], TARGET)
 
     before = key()
-    edit("linear/unpack.j2", UNPACK, f"{UNPACK}# A line of 64 bytes.\n")
+    edit(*UNPACK, COMMENT)
     assert key() == before
-    edit("attention/append.j2", "inverse: T.let", "reciprocal: T.let")  # of quantised pages
+    edit("attention/append.j2", "scale_block", OF_PAGES)
     assert key() == before
-    edit("linear/unpack.j2", UNPACK, CHANGED)
+    edit(*UNPACK, MORE)
     assert key().place == before.place
     assert key().text != before.text
 
