@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferflux.ir.graph import Node
+from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.kernel import Schedule, StepShape
 from inferflux.kernels.storage import UNIT
 
@@ -29,7 +30,7 @@ def chunks_of(node: Node, schedule: Schedule) -> str:
     return rows if chunk == 1 else f"T.truncdiv({rows} + {chunk - 1}, {chunk})"
 
 
-def grouped(units: int, shape: StepShape) -> Iterator[Schedule]:
+def grouped(node: Node, units: int, shape: StepShape) -> Iterator[Schedule]:
     """Units of 32 outputs a piece, times how far a prefetch looks ahead; the default first.
 
     The default makes PIECES of one row block. Large row blocks make pieces enough by themselves,
@@ -37,9 +38,16 @@ def grouped(units: int, shape: StepShape) -> Iterator[Schedule]:
     """
     fixed = {"row_block": shape.row_block, "chunk": shape.row_blocks}
     default = max(1, units // PIECES) if shape.row_block < 8 else 1
-    for prefetch in PREFETCHES:
+    for prefetch in _prefetches(node, shape):
         for size in dict.fromkeys((default, *_group_sizes(units))):
             yield {**fixed, "units": size, "prefetch": prefetch}
+
+
+def _prefetches(node: Node, shape: StepShape) -> tuple[int, ...]:
+    """0 is none: one row reads super-blocks fastest where the machine looks ahead by itself."""
+    formats = (FORMATS.get(value.type.dtype.name) for value in node.inputs)
+    nested = any(each is not None and each.is_nested for each in formats)
+    return (0, *PREFETCHES) if nested and shape.row_block == 1 else PREFETCHES
 
 
 def _group_sizes(units: int) -> Iterator[int]:

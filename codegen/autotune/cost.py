@@ -52,8 +52,9 @@ def num_pieces(task: Task, schedule: Schedule) -> int:
 
 
 def _octaves_off(schedule: Schedule) -> float:
-    distance = schedule.get("prefetch", IN_FLIGHT)
-    return abs(math.log2(max(distance, 1) / IN_FLIGHT))
+    """0 for schedules that prefetch nothing: then the machine looks ahead."""
+    distance = schedule.get("prefetch", 0)
+    return abs(math.log2(distance / IN_FLIGHT)) if distance else 0.0
 
 
 def bytes_read(task: Task) -> int:

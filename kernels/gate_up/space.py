@@ -11,7 +11,7 @@ from inferflux.kernels.kernel import Kernel, Schedule, StepShape, no_parameters
 
 
 def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    return grouped(units_of(node), shape)
+    return grouped(node, units_of(node), shape)
 
 
 def unit_pieces(node: Node, schedule: Schedule) -> str:

@@ -12,7 +12,7 @@ from inferflux.kernels.storage import UNIT, Operand, Panels
 
 
 def unit_groups(node: Node, shape: StepShape) -> Iterator[Schedule]:
-    return grouped(_units(node), shape)
+    return grouped(node, _units(node), shape)
 
 
 def unit_pieces(node: Node, schedule: Schedule) -> str:

@@ -8,7 +8,7 @@ from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.ir import frontend, ops, passes
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import F32, tensor
+from inferflux.ir.types import F32, Q4_K, Q6_K, Q8_0, tensor
 from inferflux.kernels.kernel import StepShape
 
 
@@ -22,6 +22,18 @@ def test_an_op_without_a_kernel_is_refused_by_name():
 def fused(tiny_gguf):
     model = tiny_gguf(layer_types=("q4_1", "f16", "q4_1"))
     return passes.run(frontend.build(frontend.open(model)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "row_block", "prefetches"), [(Q8_0, 1, True), (Q4_K, 1, False), (Q6_K, 8, True)]
+)
+def test_one_row_does_not_prefetch_super_blocks_unless_it_is_tried(dtype, row_block, prefetches):
+    x = Value(tensor(F32, "T", 256), "x")
+    weight = Value(tensor(dtype, 32, 256), "w", sources=("w",))
+    shape = StepShape(row_block, 32)
+    (phase,) = select(Graph((x,), (ops.linear(x, weight),), (weight,)), shape, "x")
+    assert bool(phase.schedule["prefetch"]) == prefetches
+    assert any(each["prefetch"] for each in phase.kernel.schedules(phase.node, shape))
 
 
 def test_layers_are_selected_once_for_each_kind(fused):
