@@ -9,11 +9,14 @@ from inferflux.codegen.autotune.own_text import has_choice
 from inferflux.codegen.autotune.record import Place, TuningKey, phase_place, tuning_key
 from inferflux.codegen.autotune.variants import Variant
 from inferflux.codegen.select import Phase, select
+from inferflux.codegen.target import MAX_STEP_TOKENS
 from inferflux.ir.graph import Attr, Graph, Node, Value
 from inferflux.ir.ops.repeat import layer_kinds, parts, stacked_attributes
 from inferflux.kernels.kernel import Schedule, StepShape
 
-BLOCKS = 4  # of rows in a measured step, where the variant takes so many: between its two ends
+# Blocks of rows in a measured step, where the variant takes so many: between its two ends.
+BLOCKS = 4
+MANY_BLOCKS = 16  # where prompts may be served: weights must still be near for the last of them
 MOST_ROWS = 32
 
 
@@ -45,7 +48,8 @@ class Task:
     def num_tokens(self) -> int:
         """Of the steps that are measured."""
         shape = self.phase.shape
-        return min(shape.max_tokens, shape.row_block * max(BLOCKS, shape.row_blocks))
+        blocks = MANY_BLOCKS if shape.max_tokens == MAX_STEP_TOKENS else BLOCKS
+        return min(shape.max_tokens, shape.row_block * max(blocks, shape.row_blocks))
 
     @property
     def num_rows(self) -> int:
