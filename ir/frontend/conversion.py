@@ -12,6 +12,7 @@ from inferflux.ir.graph import Array
 from inferflux.ir.quantised import dequantise
 from inferflux.ir.types import DType
 
+GREATEST_F16 = 65504.0
 ROWS = 32  # rows are converted in multiples: whole panels of every target
 _CHUNK_VALUES = 1 << 20  # values at a time, or 32 rows: 4 MB as float32
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from inferflux.ir.frontend.conversion import converted, row_chunks
+from inferflux.ir.frontend.conversion import GREATEST_F16, converted, row_chunks
 from inferflux.ir.frontend.source import ConvertedRows, ModelFileError, ModelSource, SourceTensor
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import dequantise, quantise
@@ -20,7 +20,6 @@ from inferflux.ir.types import Q4_0, Q4_1, Q4_K, Q6_K, Q8_0, DType
 
 QUANTISERS = {dtype.name: dtype for dtype in (Q4_0, Q4_1, Q8_0, Q4_K, Q6_K)}
 _HEADS = {Q4_0: Q8_0, Q4_1: Q8_0, Q4_K: Q6_K}
-_GREATEST = 65504.0  # what a scale of one weight may need to be: a half
 
 
 def quantised(source: ModelSource, dtype: DType) -> ModelSource:
@@ -81,7 +80,7 @@ def _values(tensor: SourceTensor) -> Iterator[Array]:
 
 def _require_finite(tensor: SourceTensor, values: Array) -> None:
     greatest = np.abs(values).max()
-    if not greatest <= _GREATEST:
+    if not greatest <= GREATEST_F16:  # what a scale of one weight may need to be
         problem = f"holds {greatest:.3g}: it cannot be quantised; compile it as it is"
         origin = tensor.origin
         raise ModelFileError(origin.path, f"tensor {origin.name!r}", origin.offset, problem)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from inferflux.ir.graph import Array
+from inferflux.ir.quantised.activations import round_bf16
 from inferflux.ir.quantised.blocks import f16_bytes, pack_planes
 from inferflux.ir.quantised.search import quantise_q4_k, quantise_q6_k
 from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q6_K, Q8_0, DType
@@ -79,9 +80,8 @@ def _five_bits(q: Array) -> Array:
 
 
 def _to_bf16(x: Array) -> Array:
-    """The upper halves of finite floats, to nearest even: a carry climbs into the exponent."""
-    bits = x.view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
+    """The upper halves of floats, rounded."""
+    return (round_bf16(x).view(np.uint32) >> 16).astype("<u2")
 
 
 _NARROW: dict[DType, Callable[[Array], Array]] = {

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from inferflux.ir.frontend.conversion import converted, row_chunks
+from inferflux.ir.frontend.conversion import GREATEST_F16, converted, row_chunks
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TensorKind
 from inferflux.ir.frontend.gguf.repacked import lattices, small
 from inferflux.ir.frontend.source import Bytes, ConvertedRows, ModelFileError, Origin, SourceTensor
@@ -23,7 +23,7 @@ from inferflux.ir.quantised.k_quants import pack_q6_k
 from inferflux.ir.quantised.legacy import pack_q4_0
 from inferflux.ir.types import BF16, F16, F32, Q4_0, Q6_K, DType
 
-_GREATEST = {F16: 65504.0, BF16: 3.38e38, F32: float(np.finfo(np.float32).max)}
+_GREATEST = {F16: GREATEST_F16, BF16: 3.38e38, F32: float(np.finfo(np.float32).max)}
 
 
 @dataclass(frozen=True, slots=True)

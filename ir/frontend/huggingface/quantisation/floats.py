@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from inferflux.ir.frontend.conversion import converted, row_chunks
+from inferflux.ir.frontend.conversion import GREATEST_F16, converted, row_chunks
 from inferflux.ir.frontend.source import ConvertedRows, Origin, SourceTensor
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import dequantise, quantise
 from inferflux.ir.types import BF16, F16, DType
 
-_MOST_F16 = 65504.0
 _SAMPLES = 1024  # of scales, by which the type is chosen
 
 
@@ -37,7 +36,7 @@ def choose_float(codes: Array, scales: Array) -> DType:
     """The type for numbers that are a code times a scale; BF16 if either type is exact."""
     flat = scales.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        if not np.abs(codes).max() * np.abs(flat).max() <= _MOST_F16:
+        if not np.abs(codes).max() * np.abs(flat).max() <= GREATEST_F16:
             return BF16
         sampled = flat[:: max(1, flat.size // _SAMPLES)]
         products = codes.astype(np.float32)[:, None] * sampled

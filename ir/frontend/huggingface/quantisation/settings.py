@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
 
 _AT = "quantization_config"
-_MOST = 1 << 20
 
 
 class Settings:
@@ -62,7 +62,7 @@ class Settings:
     def group_size(self) -> int | None:
         """Columns of a row that share a scale; None, written -1: all of them."""
         key = f"{self._prefix}group_size"
-        size = self._config.whole(key, -1, _MOST, default=-1)
+        size = self._config.whole(key, -1, MAX_SIZE, default=-1)
         if size == 0:
             raise self._config.wrong(key, "is 0, must be -1 or above 0")
         return None if size < 0 else size
@@ -73,7 +73,7 @@ class Settings:
         if not self._config.has(key):
             return None
         tile = self._config.wholes(key)
-        if len(tile) != 2 or not all(1 <= size <= _MOST for size in tile):
+        if len(tile) != 2 or not all(1 <= size <= MAX_SIZE for size in tile):
             raise self._config.wrong(key, f"is {list(tile)}, must be rows and columns above 0")
         return tile[0], tile[1]
 
