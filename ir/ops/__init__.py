@@ -2,12 +2,21 @@
 
 from inferflux.ir.ops.attention import attention, attention_quantise
 from inferflux.ir.ops.embed import embed
+from inferflux.ir.ops.experts import (
+    combine,
+    combine_residual,
+    expert_gate_up,
+    expert_gate_up_quantise,
+    expert_linear,
+    gate_rows,
+)
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
 from inferflux.ir.ops.linear import add, add_bias, linear, linear_residual
 from inferflux.ir.ops.mlp import gate_up, gate_up_quantise, multiply, silu
 from inferflux.ir.ops.norm import quantise, rms_norm, rms_norm_quantise
 from inferflux.ir.ops.repeat import repeat
 from inferflux.ir.ops.rope import rope, rope_table
+from inferflux.ir.ops.route import group_by_expert, route
 from inferflux.ir.ops.rows import take_rows
 from inferflux.ir.ops.sample import sample
 
@@ -18,9 +27,16 @@ __all__ = [
     "append_values",
     "attention",
     "attention_quantise",
+    "combine",
+    "combine_residual",
     "embed",
+    "expert_gate_up",
+    "expert_gate_up_quantise",
+    "expert_linear",
+    "gate_rows",
     "gate_up",
     "gate_up_quantise",
+    "group_by_expert",
     "linear",
     "linear_residual",
     "multiply",
@@ -31,6 +47,7 @@ __all__ = [
     "rms_norm_quantise",
     "rope",
     "rope_table",
+    "route",
     "sample",
     "silu",
     "take_rows",
