@@ -46,9 +46,14 @@ class Record:
 
 
 def phase_place(node: Node, shape: StepShape, target: str) -> Place:
-    """What a record of a phase is about: equal for equal phases of different models."""
+    """What a record of a phase is about: equal for equal phases of different models.
+
+    Attributes at their default are left out, so that records outlive an op's new ones.
+    """
     types = " ".join(str(value.type) for value in (*node.inputs, *node.results))
-    attrs = " ".join(f"{name}={value}" for name, value in sorted(node.attrs.items()))
+    defaults = node.op.defaults
+    stated = {name: value for name, value in node.attrs.items() if value != defaults.get(name, ...)}
+    attrs = " ".join(f"{name}={value}" for name, value in sorted(stated.items()))
     return (target, node.op.name, types, attrs, _shape(shape))
 
 

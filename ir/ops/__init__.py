@@ -12,6 +12,7 @@ from inferflux.ir.ops.experts import (
 )
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
 from inferflux.ir.ops.linear import add, add_bias, linear, linear_residual
+from inferflux.ir.ops.linear_heads import linear_heads
 from inferflux.ir.ops.mlp import gate_up, gate_up_quantise, multiply, silu
 from inferflux.ir.ops.norm import quantise, rms_norm, rms_norm_quantise
 from inferflux.ir.ops.repeat import repeat
@@ -38,6 +39,7 @@ __all__ = [
     "gate_up_quantise",
     "group_by_expert",
     "linear",
+    "linear_heads",
     "linear_residual",
     "multiply",
     "qkv_rope_append",

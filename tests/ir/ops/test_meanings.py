@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inferflux.ir import ops
+from inferflux.ir.alibi import alibi_slopes
 from inferflux.ir.graph import OPS
 
 PAGE, HEADS, KV_HEADS, HEAD_DIM = 16, 4, 2, 8
@@ -95,3 +96,72 @@ def test_attention_is_softmax_over_what_the_token_may_see(window):
             expected = weights / weights.sum() @ values[seen, head // 2]
             got = out[token].reshape(HEADS, HEAD_DIM)[head]
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def attended(q, k, v, **attrs):
+    """One token at position S - 1, over keys and values (S, K, D) in pages of one layer."""
+    length, kv_heads, head_dim = k.shape
+    table = np.arange(-(-length // PAGE))[None]
+    slots = np.arange(length)
+    pages = [
+        append.numpy(empty, rows.reshape(length, -1), slots, layer=0, head_dim=rows.shape[-1])
+        for append, rows, empty in (
+            (ops.append_keys, k, np.zeros((table.size, 1, kv_heads, head_dim, PAGE), np.float32)),
+            (
+                ops.append_values,
+                v,
+                np.zeros((table.size, 1, kv_heads, PAGE, v.shape[-1]), np.float32),
+            ),
+        )
+    ]
+    where = np.array([length - 1]), np.array([0]), table
+    sinks = attrs.pop("sinks", ())
+    out = ops.attention.numpy(
+        q[None], *pages, *where, *sinks, layer=0, head_dim=head_dim, scale=0.3, **attrs
+    )
+    return out.reshape(HEADS, -1)
+
+
+def softmax(scores):
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def test_values_may_have_another_size_than_keys():
+    q, k, v = floats(HEADS * HEAD_DIM), floats(20, KV_HEADS, HEAD_DIM), floats(20, KV_HEADS, 6)
+    got = attended(q, k, v, value_dim=6)
+    for head in range(HEADS):
+        scores = 0.3 * k[:, head // 2] @ q.reshape(HEADS, -1)[head]
+        np.testing.assert_allclose(got[head], softmax(scores) @ v[:, head // 2], rtol=1e-4)
+
+
+def test_a_sink_takes_its_share_of_the_weights_and_gives_no_value():
+    q, k, v = floats(HEADS * HEAD_DIM), *floats(2, 20, KV_HEADS, HEAD_DIM)
+    sinks = floats(HEADS) * 3
+    got = attended(q, k, v, sinks=(sinks,))
+    for head in range(HEADS):
+        scores = 0.3 * k[:, head // 2] @ q.reshape(HEADS, -1)[head]
+        weights = softmax(np.append(scores, sinks[head]))[:-1]
+        np.testing.assert_allclose(got[head], weights @ v[:, head // 2], rtol=1e-4)
+
+
+def test_a_soft_cap_bends_scores_and_alibi_lowers_those_of_distant_keys_after_it():
+    q, k, v = floats(HEADS * HEAD_DIM), *floats(2, 20, KV_HEADS, HEAD_DIM)
+    got = attended(q, k, v, soft_cap=0.7, alibi=8.0, alibi_scale=0.5)
+    for head, slope in enumerate((1 / 4, 1 / 16, 1 / 64, 1 / 256)):
+        scores = 0.7 * np.tanh(0.3 * k[:, head // 2] @ q.reshape(HEADS, -1)[head] / 0.7)
+        scores = scores - 0.5 * slope * np.arange(19, -1, -1)
+        np.testing.assert_allclose(got[head], softmax(scores) @ v[:, head // 2], rtol=1e-4)
+
+
+def test_slopes_of_other_numbers_of_heads_go_on_between_those_of_the_power_of_two():
+    assert alibi_slopes(4, 8.0) == (1 / 4, 1 / 16, 1 / 64, 1 / 256)
+    assert alibi_slopes(6, 8.0) == (1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2, 1 / 8)
+
+
+def test_linear_heads_multiplies_each_head_by_its_own_matrix():
+    x, weight = floats(3, HEADS * 5), floats(HEADS, 7, 5)
+    product = ops.linear_heads.numpy(x, weight).reshape(3, HEADS, 7)
+    for head in range(HEADS):
+        expected = x[:, head * 5 : head * 5 + 5] @ weight[head].T
+        np.testing.assert_allclose(product[:, head], expected, rtol=1e-4, atol=1e-6)

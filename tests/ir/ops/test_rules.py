@@ -88,6 +88,26 @@ REFUSED = [
         {**ATTEND, "window": 0},
         "window 0 is not positive",
     ),
+    (
+        ops.attention,
+        (X, KEYS, VALUES, TOKENS, TOKENS, PAGES),
+        {**ATTEND, "soft_cap": 0.0},
+        "soft_cap 0.0 is not positive",
+    ),
+    (
+        ops.attention,
+        (X, KEYS, VALUES, TOKENS, TOKENS, PAGES, v(F32, 2)),
+        ATTEND,
+        "sinks are f32[2], not f32[4]",
+    ),
+    (
+        ops.attention,
+        (X, KEYS, VALUES, TOKENS, TOKENS, PAGES),
+        {**ATTEND, "value_dim": 8},
+        "hold (heads, head_dim) (2, 16), not (2, 8)",
+    ),
+    (ops.linear_heads, (X, v(F32, 4, 32, 8)), {}, "do not fit 4 heads of weight f32[4, 32, 8]"),
+    (ops.linear_heads, (X, v(I8X32, 2, 8, 32)), {}, "must be a float or quantised"),
     (ops.gate_up, (X, X, v(F32, 8, 64), v(F32, 9, 64)), {}, "differ in shape"),
     (
         ops.gate_up,
@@ -123,7 +143,17 @@ def test_attributes_left_out_are_filled_in():
     assert ops.attention(X, KEYS, VALUES, TOKENS, TOKENS, PAGES, **ATTEND).producer.attrs == {
         **ATTEND,
         "window": None,
+        "value_dim": None,
+        "soft_cap": None,
+        "alibi": None,
+        "alibi_scale": 1.0,
     }
+
+
+def test_heads_of_values_may_have_another_size():
+    wide = v(F16, "N", 3, 2, 16, 32)
+    attended = ops.attention(X, KEYS, wide, TOKENS, TOKENS, PAGES, **ATTEND, value_dim=32)
+    assert str(attended.type) == "f32[T, 128]"
 
 
 def test_appended_pages_are_the_next_state_of_the_pages():

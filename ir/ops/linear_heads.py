@@ -1,0 +1,32 @@
+"""A matrix for each head: the projections of a latent attention that its heads do not share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferflux.ir.graph import Array, op, require
+from inferflux.ir.ops.checks import require_f32, require_rows, static
+from inferflux.ir.quantised import WeightRows, to_f32
+from inferflux.ir.types import F32, FLOATS, I8X32, TensorType
+
+
+@op
+def linear_heads(x: TensorType, weight: TensorType) -> TensorType:
+    """x[:, h] @ weight[h].T for every head h, in float32.  f32[T, H*A], [H, B, A] -> f32[T, H*B]"""
+    require_f32(x=x)
+    require_rows(x=x)
+    require(len(weight.shape) == 3, f"weight is {weight}, must have three dimensions")
+    heads, outputs, inputs = map(static, weight.shape)
+    fits = x.shape[1] == heads * inputs
+    require(fits, f"rows of x {x} do not fit {heads} heads of weight {weight}")
+    stored = weight.dtype in FLOATS or (weight.dtype.is_quantised and weight.dtype != I8X32)
+    require(stored, f"weight is {weight}, must be a float or quantised")
+    return TensorType(F32, (x.shape[0], heads * outputs))
+
+
+@linear_heads.meaning
+def _(x: Array, weight: Array | WeightRows) -> Array:
+    matrices = to_f32(weight)  # (H, B, A)
+    heads = x.reshape(len(x), len(matrices), -1)
+    product = np.einsum("tha,hba->thb", heads, matrices, optimize=True)
+    return np.ascontiguousarray(product.reshape(len(x), -1), np.float32)
