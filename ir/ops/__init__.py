@@ -1,6 +1,16 @@
 """Every op of the graph, by name."""
 
 from inferflux.ir.ops.attention import attention, attention_quantise
+from inferflux.ir.ops.elementwise import (
+    add,
+    add_bias,
+    gelu,
+    gelu_tanh,
+    multiply,
+    scale,
+    silu,
+    soft_cap,
+)
 from inferflux.ir.ops.embed import embed
 from inferflux.ir.ops.experts import (
     combine,
@@ -11,10 +21,10 @@ from inferflux.ir.ops.experts import (
     gate_rows,
 )
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
-from inferflux.ir.ops.linear import add, add_bias, linear, linear_residual
+from inferflux.ir.ops.linear import linear, linear_residual
 from inferflux.ir.ops.linear_heads import linear_heads
-from inferflux.ir.ops.mlp import gate_up, gate_up_quantise, multiply, silu
-from inferflux.ir.ops.norm import quantise, rms_norm, rms_norm_quantise
+from inferflux.ir.ops.mlp import gate_up, gate_up_quantise
+from inferflux.ir.ops.norm import layer_norm, norm_heads, quantise, rms_norm, rms_norm_quantise
 from inferflux.ir.ops.repeat import repeat
 from inferflux.ir.ops.rope import rope, rope_table
 from inferflux.ir.ops.route import group_by_expert, route
@@ -37,11 +47,15 @@ __all__ = [
     "gate_rows",
     "gate_up",
     "gate_up_quantise",
+    "gelu",
+    "gelu_tanh",
     "group_by_expert",
+    "layer_norm",
     "linear",
     "linear_heads",
     "linear_residual",
     "multiply",
+    "norm_heads",
     "qkv_rope_append",
     "quantise",
     "repeat",
@@ -51,6 +65,8 @@ __all__ = [
     "rope_table",
     "route",
     "sample",
+    "scale",
     "silu",
+    "soft_cap",
     "take_rows",
 ]

@@ -12,8 +12,8 @@ from inferflux.ir.ops.checks import (
     require_rows,
     static,
 )
+from inferflux.ir.ops.elementwise import ACTIVATIONS
 from inferflux.ir.ops.linear import linear
-from inferflux.ir.ops.mlp import ACTIVATIONS
 from inferflux.ir.quantised import (
     BLOCK,
     Activations,

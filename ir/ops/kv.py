@@ -17,7 +17,8 @@ from inferflux.ir.ops.checks import (
     require_product,
     require_same_length,
 )
-from inferflux.ir.ops.linear import add_bias, linear
+from inferflux.ir.ops.elementwise import add_bias
+from inferflux.ir.ops.linear import linear
 from inferflux.ir.ops.rope import rope
 from inferflux.ir.quantised import QuantisedRows, WeightRows
 from inferflux.ir.types import F16, F32, I8PAGE, TensorType
@@ -113,6 +114,7 @@ def qkv_rope_append(
     query, key = (TensorType(F32, (xq.shape[0], weight.shape[0])) for weight in (wq, wk))
     for projected in (query, key):
         rope.rule(projected, positions, table, head_dim=head_dim, pairs=pairs)
+    require(table.shape[1] == head_dim, f"table {table} does not turn whole heads of {head_dim}")
     append_keys.rule(keys, key, slots, layer=layer, head_dim=head_dim)
     append_values.rule(values, key, slots, layer=layer, head_dim=head_dim)
     _require_biases((query, key, key), (bq, bk, bv))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inferflux.ir.graph import Array, gives, op, require
-from inferflux.ir.ops.checks import require_f32, require_product, require_rows
+from inferflux.ir.ops.checks import require_product
 from inferflux.ir.quantised import (
     Activations,
     BfloatRows,
@@ -36,33 +36,6 @@ def _(x: Array | Activations, weight: Array | WeightRows) -> Array:
     if isinstance(x, BfloatRows):
         return x.values @ round_bf16(to_f32(weight)).T
     return x @ to_f32(weight).T
-
-
-@gives("sum")
-def add(x: TensorType, y: TensorType) -> TensorType:
-    """x + y, elementwise.  f32[T, D], f32[T, D] -> f32[T, D]"""
-    require_f32(x=x, y=y)
-    require(x == y, f"operands differ: {x} and {y}")
-    return x
-
-
-@add.meaning
-def _(x: Array, y: Array) -> Array:
-    return x + y
-
-
-@gives("biased")
-def add_bias(x: TensorType, bias: TensorType) -> TensorType:
-    """x + bias, the same for every row.  f32[T, N], f32[N] -> f32[T, N]"""
-    require_f32(x=x, bias=bias)
-    require_rows(x=x)
-    require(bias.shape == x.shape[-1:], f"bias {bias} does not span the rows of {x}")
-    return x
-
-
-@add_bias.meaning
-def _(x: Array, bias: Array) -> Array:
-    return x + bias
 
 
 @gives("x")

@@ -1,48 +1,15 @@
-"""The gated feed-forward block: activations, products, and both fused with their projections."""
+"""The gated feed-forward block: its two projections and what joins them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from inferflux.ir.graph import Array, gives, op, require
-from inferflux.ir.ops.checks import (
-    narrowed,
-    require_f32,
-    require_product,
-    require_same_length,
-)
+from inferflux.ir.ops.checks import narrowed, require_product, require_same_length
+from inferflux.ir.ops.elementwise import ACTIVATIONS
 from inferflux.ir.ops.linear import linear
 from inferflux.ir.quantised import Activations, WeightRows, narrow
 from inferflux.ir.types import DTYPES, F32, TensorType
-
-
-@op
-def silu(x: TensorType) -> TensorType:
-    """x / (1 + exp(-x)).  f32[T, F] -> f32[T, F]"""
-    require_f32(x=x)
-    return x
-
-
-@silu.meaning
-def _(x: Array) -> Array:
-    decay = np.exp(-np.abs(x))  # of |x|, so that nothing overflows
-    return np.asarray(x * np.where(x >= 0, 1, decay) / (1 + decay))
-
-
-@gives("product")
-def multiply(x: TensorType, y: TensorType) -> TensorType:
-    """x * y, elementwise.  f32[T, F], f32[T, F] -> f32[T, F]"""
-    require_f32(x=x, y=y)
-    require(x == y, f"operands differ: {x} and {y}")
-    return x
-
-
-@multiply.meaning
-def _(x: Array, y: Array) -> Array:
-    return x * y
-
-
-ACTIVATIONS = {"silu": silu}
 
 
 @op

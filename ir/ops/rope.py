@@ -9,7 +9,9 @@ from inferflux.ir.ops.checks import (
     require_f32,
     require_heads,
     require_i32,
+    require_rows,
     require_same_length,
+    static,
 )
 from inferflux.ir.types import F32, TensorType
 
@@ -49,28 +51,32 @@ def rope(
 ) -> TensorType:
     """Turn every pair (a, b) of a head to (a cos - b sin, a sin + b cos), the angle by position.
 
-    f32[T, H*D_h], i32[T], f32[S, D_h] -> f32[T, H*D_h]
+    A table of R < D_h columns is of the first R of each head; the rest is passed on.
+    f32[T, H*D_h], i32[T], f32[S, R] -> f32[T, H*D_h]
     """
     require_f32(x=x, table=table)
+    require_rows(table=table)
     require_i32(positions=positions)
     require_same_length(x=x, positions=positions)
     require_heads("x", x, head_dim)
-    require(table.shape[1:] == (head_dim,), f"table {table} is not for heads of {head_dim}")
+    turned = static(table.shape[1])
+    fits = turned <= head_dim and turned % 2 == 0
+    require(fits, f"table {table} is not for heads of {head_dim}")
     require(pairs in PAIRS, f"pairs is {pairs!r}, must be one of {PAIRS}")
     return x
 
 
 @rope.meaning
 def _(x: Array, positions: Array, table: Array, *, head_dim: int, pairs: str) -> Array:
-    half = head_dim // 2
+    half = table.shape[1] // 2
     heads = x.reshape(len(x), -1, head_dim)  # (T, H, D_h)
-    cos, sin = np.split(table[positions][:, None, :], 2, axis=-1)  # (T, 1, D_h/2)
+    cos, sin = np.split(table[positions][:, None, :], 2, axis=-1)  # (T, 1, R/2)
     first, second = (
-        (slice(0, None, 2), slice(1, None, 2))
+        (slice(0, 2 * half, 2), slice(1, 2 * half, 2))
         if pairs == "adjacent"
-        else (slice(0, half), slice(half, None))
+        else (slice(0, half), slice(half, 2 * half))
     )
-    turned = np.empty_like(heads)
+    turned = heads.copy()
     turned[..., first] = heads[..., first] * cos - heads[..., second] * sin
     turned[..., second] = heads[..., first] * sin + heads[..., second] * cos
     return turned.reshape(x.shape)

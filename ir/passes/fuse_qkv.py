@@ -29,8 +29,8 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
     """q = rope(linear), keys = append_keys(rope(linear)), values = append_values(linear)
     ->  q, keys, values = qkv_rope_append(...), with their biases where all three are biased
 
-    Legal: that is its definition, given one slot, layer and rotation for all; nothing else reads
-    the projections.  The appended pages keep their other readers.
+    Legal: that is its definition, given one slot, one layer and one rotation, of whole heads, for
+    all; nothing else reads the projections.  The appended pages keep their other readers.
     """
     q, keys, values = attention.inputs[:3]
     query = _projection(q, uses)
@@ -52,6 +52,8 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
     if len(biases) not in (0, 3):
         return None
     positions, table, head_dim, pairs = query.rotation
+    if table.type.shape[1] != head_dim:
+        return None
     fused = ops.qkv_rope_append(
         *(query.x, key.x, value.x),
         *(query.weight, key.weight, value.weight),

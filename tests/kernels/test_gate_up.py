@@ -24,7 +24,7 @@ CASES = [
 ]
 
 
-def gated(op, gate, up, gate_integer, up_integer, width, hidden):
+def gated(op, gate, up, gate_integer, up_integer, width, hidden, **attrs):
     x = Value(tensor(F32, "T", hidden), "x")
     weights = tuple(
         Value(tensor(dtype, width, hidden), name, sources=(name,))
@@ -32,7 +32,7 @@ def gated(op, gate, up, gate_integer, up_integer, width, hidden):
     )
     integer = ops.quantise(x) if gate_integer or up_integer else x
     given = (integer if gate_integer else x, integer if up_integer else x)
-    return Graph((x,), (op(*given, *weights),), weights)
+    return Graph((x,), (op(*given, *weights, **attrs),), weights)
 
 
 def activations(rows, columns):
@@ -75,4 +75,14 @@ def test_gates_far_from_zero_neither_overflow_nor_leak(compile_graph, assert_clo
     gates = np.array([[-1e18], [-200], [-88], [-44], [-0.0], [44], [88], [1e18]], np.float32)
     for gate in gates:
         given = {"x": np.tile(gate, (1, 2))}
+        assert_close(step(given)[0], step.meaning(given)[0])
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
+def test_activations(compile_graph, assert_close, activation):
+    """Gates from -40 to 40, densest where the activation bends."""
+    graph = gated(ops.gate_up, F32, F32, False, False, 32, 2, activation=activation)
+    step = compile_graph(graph, 4)
+    for gate in (0.01, 0.3, 1, 4, 40):
+        given = {"x": np.linspace(-gate, gate, 34, dtype=np.float32).reshape(17, 2)}
         assert_close(step(given)[0], step.meaning(given)[0])

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import pi, sqrt
+
 from inferflux.codegen.targets.words.tir import Expr, Words
+
+_ERF_ABOVE = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_ERF_BELOW = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
 
 
 class Numbers(Words):
@@ -70,6 +90,36 @@ class Numbers(Words):
 
     def silu(self, x: Expr) -> Expr:
         return x / (self._float(1.0) + self.exp(self._float(0.0) - x))
+
+    def gelu(self, x: Expr) -> Expr:
+        half = self._float(0.5)
+        return x * (half + half * self._erf(x * self._float(sqrt(0.5))))
+
+    def gelu_tanh(self, x: Expr) -> Expr:
+        """(1 + tanh(u)) / 2 is 1 / (1 + exp(-2u))."""
+        cubic = self._float(0.044715) * x * x * x
+        twice = self._float(-2 * sqrt(2 / pi)) * (x + cubic)
+        return x / (self._float(1.0) + self.exp(twice))
+
+    def tanh(self, x: Expr) -> Expr:
+        """1 - 2 / (exp(2x) + 1), and x * (1 - x**2 / 3) where the difference would cancel."""
+        two, square = self._float(2.0), x * x
+        wide = self._float(1.0) - two / (self.exp(two * x) + self._float(1.0))
+        small = x * (self._float(1.0) - square * self._float(1 / 3))
+        return self._t.Select(square < self._float(4e-4), small, wide)
+
+    def _erf(self, x: Expr) -> Expr:
+        """x P(x**2) / Q(x**2), with Eigen's coefficients: within 1e-7; past 4 it is 1."""
+        four = self._float(4.0)
+        x = self._t.min(self._t.max(x, self._float(-4.0)), four)
+        return x * self._polynomial(_ERF_ABOVE, x * x) / self._polynomial(_ERF_BELOW, x * x)
+
+    def _polynomial(self, coefficients: Sequence[float], x: Expr) -> Expr:
+        """The highest power's coefficient first."""
+        value = self._float(coefficients[0])
+        for coefficient in coefficients[1:]:
+            value = value * x + self._float(coefficient)
+        return value
 
     def _as_written(self, x: Expr) -> Expr:
         """x, by way of its bits: TVM's simplifier reorders sums as if floats were reals."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,46 @@ def test_rms_norm_gives_rows_of_unit_mean_square():
     np.testing.assert_allclose(normed / x, np.broadcast_to((normed / x)[:, :1], x.shape), rtol=1e-5)
 
 
+def test_layer_norm_gives_rows_of_mean_zero_and_unit_variance():
+    x, one = 5 + 3 * floats(3, 64), np.ones(64, np.float32)
+    normed = ops.layer_norm.numpy(x, one, eps=0.0)
+    np.testing.assert_allclose(normed.mean(axis=-1), 0, atol=1e-6)
+    np.testing.assert_allclose(normed.var(axis=-1), 1, rtol=1e-5)
+    biased = ops.layer_norm.numpy(x, 2 * one, one, eps=0.0)
+    np.testing.assert_allclose(biased, 2 * normed + 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["rms", "layer"])
+@pytest.mark.parametrize("own", [False, True], ids=["one weight", "a weight per head"])
+def test_norm_heads_norms_every_head_as_if_it_were_a_row(kind, own):
+    x, weight = floats(3, 2 * HEAD_DIM), floats(2, HEAD_DIM)
+    given = weight.reshape(-1) if own else weight[0]
+    normed = ops.norm_heads.numpy(x, given, eps=1e-5, head_dim=HEAD_DIM, kind=kind)
+    norm = ops.rms_norm if kind == "rms" else ops.layer_norm
+    for head in range(2):
+        columns = slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
+        expected = norm.numpy(x[:, columns], weight[head if own else 0], eps=1e-5)
+        np.testing.assert_allclose(normed[:, columns], expected, rtol=1e-6)
+
+
+def test_gelu_is_x_times_the_share_of_a_normal_distribution_below_x():
+    x = np.array([-30, -1, 0, 0.5, 1, 30], np.float32)
+    below = np.array([NormalDist().cdf(each) for each in x.tolist()])
+    np.testing.assert_allclose(ops.gelu.numpy(x), x * below, rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(ops.gelu_tanh.numpy(x), x * below, atol=5e-4)
+    assert ops.gelu.numpy(x).dtype == ops.gelu_tanh.numpy(x).dtype == np.float32
+
+
+def test_soft_cap_leaves_small_numbers_and_never_passes_the_cap():
+    x = np.array([-1e9, -0.01, 0, 0.01, 1e9], np.float32)
+    capped = ops.soft_cap.numpy(x, cap=30.0)
+    np.testing.assert_allclose(capped, [-30, -0.01, 0, 0.01, 30], rtol=1e-5)
+
+
+def test_scale_multiplies_by_a_number():
+    np.testing.assert_array_equal(ops.scale.numpy(np.float32([1, -2]), by=0.5), [0.5, -1])
+
+
 def test_silu_of_large_numbers_overflows_nowhere():
     x = np.array([-200, -1, 0, 1, 200], np.float32)
     expected = [0, -0.26894142, 0, 0.73105858, 200]
@@ -49,6 +91,18 @@ def test_rope_turns_each_pair_as_a_complex_number(pairs):
         expected = (heads[..., a] + 1j * heads[..., b]) * np.exp(1j * angle)[:, None]
         after = results[..., a] + 1j * results[..., b]
         np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pairs", ["adjacent", "halves"])
+def test_a_table_of_fewer_columns_turns_the_first_of_each_head_and_passes_the_rest_on(pairs):
+    x, positions = floats(3, 2 * HEAD_DIM), np.array([0, 5, 30])
+    table = ops.rope_table.numpy(theta=100.0, head_dim=4, length=31)
+    turned = ops.rope.numpy(x, positions, table, head_dim=HEAD_DIM, pairs=pairs)
+    heads, results = x.reshape(3, 2, HEAD_DIM), turned.reshape(3, 2, HEAD_DIM)
+    first = np.ascontiguousarray(heads[..., :4]).reshape(3, 8)
+    expected = ops.rope.numpy(first, positions, table, head_dim=4, pairs=pairs)
+    np.testing.assert_array_equal(results[..., :4].reshape(3, 8), expected)
+    np.testing.assert_array_equal(results[..., 4:], heads[..., 4:])
 
 
 def test_rope_factors_divide_the_frequencies_of_their_pairs():

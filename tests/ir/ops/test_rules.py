@@ -17,6 +17,7 @@ X, X8 = v(F32, "T", 64), v(I8X32, "T", 64)
 TOKENS, TABLE, PAGES = v(I32, "T"), v(F32, 99, 16), v(I32, "B", "M")
 KEYS, VALUES = v(F16, "N", 3, 2, 16, 16), v(F16, "N", 3, 2, 16, 16)
 KV = v(F32, "T", 32)
+HEADS = {"eps": 0.1, "head_dim": 16}
 TURN = {"head_dim": 16, "pairs": "adjacent"}
 PLACE = {"layer": 0, "head_dim": 16}
 ATTEND = {**PLACE, "scale": 0.25}
@@ -31,6 +32,12 @@ REFUSED = [
     (ops.rms_norm, (X, v(F16, 64)), {"eps": 0.1}, "weight is f16[64], must be f32"),
     (ops.rms_norm, (X, v(F32, 64)), {}, "eps"),
     (ops.rms_norm, (X,), {"eps": 0.1}, "weight"),
+    (ops.layer_norm, (X, v(F32, 64), v(F32, 32)), {"eps": 0.1}, "bias f32[32] is not like weight"),
+    (ops.norm_heads, (X, v(F32, 32)), HEADS, "weight f32[32] spans neither a head of 16 nor the"),
+    (ops.norm_heads, (X, v(F32, 16)), {**HEADS, "kind": "l2"}, "kind is 'l2', must be one of"),
+    (ops.norm_heads, (v(F32, "T", 40), v(F32, 16)), HEADS, "x f32[T, 40] is not whole heads of 16"),
+    (ops.soft_cap, (X,), {"cap": 0.0}, "cap 0.0 is not positive"),
+    (ops.scale, (X,), {}, "by"),
     (ops.quantise, (v(F32, "T", 48),), {}, "x f32[T, 48] is not whole blocks of 32"),
     (ops.linear, (X, v(F32, 8, 32)), {}, "rows of x f32[T, 64] do not fit weight f32[8, 32]"),
     (ops.linear, (X8, v(F16, 8, 64)), {}, "needs a quantised weight, not f16[8, 64]"),
@@ -46,7 +53,8 @@ REFUSED = [
     (ops.add, (X, KV), {}, "operands differ: f32[T, 64] and f32[T, 32]"),
     (ops.multiply, (X, v(F32, "R", 64)), {}, "operands differ"),
     (ops.linear_residual, (X, v(F32, 8, 64), X), {}, "residual f32[T, 64] is not like"),
-    (ops.rope, (X, TOKENS, v(F32, 99, 8)), TURN, "table f32[99, 8] is not for heads of 16"),
+    (ops.rope, (X, TOKENS, v(F32, 99, 18)), TURN, "table f32[99, 18] is not for heads of 16"),
+    (ops.rope, (X, TOKENS, v(F32, 99, 7)), TURN, "table f32[99, 7] is not for heads of 16"),
     (ops.rope, (X, TOKENS, TABLE), {**TURN, "pairs": "odd"}, "pairs is 'odd', must be one of"),
     (ops.rope, (X, v(I32, "R"), TABLE), TURN, "first dimensions differ"),
     (ops.rope, (X, TOKENS, TABLE), {**TURN, "head_dim": 7}, "head_dim 7 is not positive and even"),
@@ -64,6 +72,12 @@ REFUSED = [
         "factors (1.0, 0.0) are not all positive",
     ),
     (ops.add_bias, (X, v(F32, 32)), {}, "bias f32[32] does not span the rows of f32[T, 64]"),
+    (
+        ops.qkv_rope_append,
+        (*QKV[:6], v(F32, 99, 8), *QKV[7:]),
+        TURN | PLACE,
+        "table f32[99, 8] does not turn whole heads of 16",
+    ),
     (ops.qkv_rope_append, (*QKV, v(F32, 64)), TURN | PLACE, "1 biases are given, must be none or"),
     (
         ops.qkv_rope_append,
@@ -113,7 +127,7 @@ REFUSED = [
         ops.gate_up,
         (X, X, v(F32, 8, 64), v(F32, 8, 64)),
         {"activation": "relu"},
-        "activation 'relu' is not in ['silu']",
+        "activation 'relu' is not in ['silu', 'gelu', 'gelu_tanh']",
     ),
     (ops.gate_up_quantise, (X, X, v(F32, 8, 64), v(F32, 8, 64)), {}, "not whole blocks of 32"),
     (ops.silu, (X,), {"eps": 1}, "eps"),
