@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,9 +14,6 @@ from inferflux.text.tokenizer import Tokenizer
 
 MAX_TEMPLATE_BYTES: Final = 256 << 10
 Message = Mapping[str, object]  # "role", "content", and what else the template reads; JSON's types
-
-# transformers' tag around what an assistant said, for training; here it is a block like any other.
-_GENERATION_TAG: Final = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 
 
 class NoChatTemplate(InvalidArgument):
@@ -80,12 +76,7 @@ def _sandbox(template: str | None, budget: Budget) -> TemplateSandbox | None:
         raise TemplateError(
             f"the chat template has {size} bytes, at most {MAX_TEMPLATE_BYTES} are read"
         )
-    return TemplateSandbox(_GENERATION_TAG.sub(_plain_block, template), budget)
-
-
-def _plain_block(tag: re.Match[str]) -> str:
-    opening, end, closing = tag.groups()
-    return f"{opening}{'endif' if end else 'if true'}{closing}"
+    return TemplateSandbox(template, budget)
 
 
 def _token_variables(facts: TokenizerFacts) -> dict[str, object]:

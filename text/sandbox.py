@@ -1,8 +1,8 @@
 """A template in a process of its own, with budgets for time, memory, steps and output.
 
-Fuel stops endless loops, but a template can double a string thirty times for the fuel of thirty
-steps, or nest expressions until the parser's stack ends.  Neither can be stopped from within the
-process that runs it, so it is not ours.
+Steps are counted in there, the same number for the same template and variables on any machine.
+But a template can double a string thirty times in thirty steps, or raise numbers to powers; and
+should it ever get out of Jinja2's sandbox, it is in a process that holds and can open nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inferflux.errors import InferFluxError
 
 PROGRAM: Final = Path(__file__).with_name("template_child.py")
 PASSED_ON: Final = ("TZ", "LD_LIBRARY_PATH")  # of the environment; the rest may hold secrets
-START_SECONDS: Final = 30.0  # for an interpreter to start and compile a template, on a busy machine
+ANSWER_SECONDS: Final = 30.0  # for an interpreter to start or to answer, on the busiest machine
 
 
 class TemplateError(InferFluxError):
@@ -36,10 +36,10 @@ class TemplateError(InferFluxError):
 class Budget:
     """What one rendering may use."""
 
-    fuel: int = 2_000_000  # the engine's instructions; about 0.1 s
+    steps: int = 2_000_000  # parts of statements, items and texts gone through; about 0.3 s
     max_output_bytes: int = 4 << 20
     memory_bytes: int = 512 << 20  # address space, with the interpreter's own
-    seconds: float = 2.0
+    seconds: float = 2.0  # of a core
 
 
 class TemplateSandbox:
@@ -55,7 +55,7 @@ class TemplateSandbox:
         """``text``, or the words in which the template ``refused``.  Blocks; threads may share."""
         with self._lock:
             child = self._child if self._child and self._child.is_alive else self._start()
-            return self._ask(child, variables, self._budget.seconds)
+            return self._ask(child, variables)
 
     def close(self) -> None:
         with self._lock:
@@ -65,7 +65,7 @@ class TemplateSandbox:
         self._stop()
         self._child = child = _Child()
         try:
-            self._ask(child, {"template": self._template} | asdict(self._budget), START_SECONDS)
+            self._ask(child, {"template": self._template} | asdict(self._budget))
         except TemplateError:
             self._stop()
             raise
@@ -76,9 +76,9 @@ class TemplateSandbox:
             self._child.stop()
         self._child = None
 
-    def _ask(self, child: _Child, frame: Mapping[str, object], seconds: float) -> dict[str, str]:
+    def _ask(self, child: _Child, frame: Mapping[str, object]) -> dict[str, str]:
         try:
-            answer = child.exchange(json.dumps(frame), seconds)
+            answer = child.exchange(json.dumps(frame))
         except BaseException:  # interrupted: the answer still to come would be taken for the next
             self._stop()
             raise
@@ -86,7 +86,7 @@ class TemplateSandbox:
             self._stop()
             raise TemplateError(
                 "the model's chat template crashed its sandbox or went over its budget of "
-                f"{seconds} s and {self._budget.memory_bytes >> 20} MiB"
+                f"{self._budget.seconds} s and {self._budget.memory_bytes >> 20} MiB"
             )
         if "error" in answer:
             raise TemplateError(f"the model's chat template failed: {answer['error']}")
@@ -114,9 +114,9 @@ class _Child:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def exchange(self, frame: str, seconds: float) -> dict[str, str] | None:
-        """The answer to ``frame``; None if the process died of it, or was killed for its time."""
-        deadline = threading.Timer(seconds, self._process.kill)
+    def exchange(self, frame: str) -> dict[str, str] | None:
+        """The answer to ``frame``; None if the process died of it."""
+        deadline = threading.Timer(ANSWER_SECONDS, self._process.kill)
         deadline.start()
         try:
             self._requests.write(frame.encode() + b"\n")
