@@ -14,8 +14,17 @@ class LayerGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Rope:
+    """How queries and keys of a layer are turned by position: what a ``rope_table`` is made of."""
+
+    theta: float
+    size: int  # R: the first elements of a head, which are turned; the rest are left
+    factors: tuple[float, ...] = ()  # divide the frequency of each pair; empty: none does
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The shape of a dense decoder."""
+    """The numbers of a decoder, whatever it is composed of."""
 
     name: str
     architecture: str
@@ -27,11 +36,25 @@ class ModelConfig:
     num_query_heads: int  # H
     num_kv_heads: int  # K
     head_dim: int  # D_h
-    rope_theta: float
-    rope_factors: tuple[float, ...]  # divide the frequency of each pair; empty: none does
-    rms_epsilon: float
+    epsilon: float  # of every norm
     is_tied: bool  # the head is the embedding
-    kv_groups: tuple[LayerGroup, ...]
+    windows: tuple[int | None, ...]  # of each layer: how many tokens it sees; None: all
+    ropes: tuple[Rope | None, ...] = ()  # of each layer; None: it does not know positions
+    pairs: str = "halves"  # which rows of a head turn together: "adjacent" or "halves"
+    attention_scale: float | None = None  # of scores; None: D_h ** -0.5
+    attention_cap: float | None = None  # scores come softly to it
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0  # of what attention and feed-forward add to the stream
+    logit_scale: float = 1.0
+    logit_cap: float | None = None
+
+    @property
+    def kv_groups(self) -> tuple[LayerGroup, ...]:
+        """Layers by window, in order of first appearance."""
+        return tuple(
+            LayerGroup(tuple(at for at, own in enumerate(self.windows) if own == window), window)
+            for window in dict.fromkeys(self.windows)
+        )
 
     def place(self, layer: int) -> tuple[int, int]:
         """The KV group of a layer, and the layer's index in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inferflux.ir.frontend import gguf
-from inferflux.ir.frontend.architectures.table import PUBLISHED
+from inferflux.ir.frontend.architectures.table import PUBLISHED, as_graph_takes
 from inferflux.ir.frontend.huggingface import model as huggingface
 from inferflux.ir.frontend.source import ModelSource
 
@@ -13,4 +13,6 @@ from inferflux.ir.frontend.source import ModelSource
 def open(path: str | Path) -> ModelSource:  # noqa: A001  the verb of the pipeline
     """Open a GGUF file, or a directory with safetensors.  No weight is read."""
     path = Path(path)
-    return huggingface.open_model(path, PUBLISHED) if path.is_dir() else gguf.open_model(path)
+    is_directory = path.is_dir()
+    model = huggingface.open_model(path, PUBLISHED) if is_directory else gguf.open_model(path)
+    return as_graph_takes(model)

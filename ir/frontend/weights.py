@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from inferflux.ir.frontend.source import ModelFileError, ModelSource, SourceTensor, UnsupportedModel
@@ -14,10 +16,10 @@ class Weights:
 
     __slots__ = ("_read", "_source", "_taken")
 
-    def __init__(self, source: ModelSource) -> None:
+    def __init__(self, source: ModelSource, read: Collection[str] = ()) -> None:
         self._source = source
         self._taken: dict[str, Value] = {}
-        self._read: set[str] = set()  # here: their numbers are in the graph, they are no weights
+        self._read = set(read)  # their numbers are in the graph, they are no weights
 
     def has(self, name: str) -> bool:
         return name in self._source.tensors
@@ -39,7 +41,6 @@ class Weights:
             problem = f"spans {numbers.min()}..{numbers.max()}, all must be above 0 and finite"
             origin = tensor.origin
             raise ModelFileError(origin.path, f"tensor {origin.name!r}", origin.offset, problem)
-        self._read.add(name)
         return tuple(numbers.tolist())
 
     def finish(self) -> tuple[Value, ...]:

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from inferflux.ir.frontend.architectures import dense
+from inferflux.ir.frontend.architectures.architecture import Architecture
+from inferflux.ir.frontend.architectures.llama import LLAMA
+from inferflux.ir.frontend.architectures.qwen2 import QWEN2
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.huggingface.published import Published
 from inferflux.ir.frontend.source import ModelSource, UnsupportedArchitecture
 from inferflux.ir.graph import Graph
 
-ARCHITECTURES = {
-    "llama": dense.Dense(
-        published=(Published("llama", "LlamaForCausalLM"),),
-        pairs="adjacent",
-        takes_rope_factors=True,
-    ),
-    "qwen2": dense.Dense(
-        published=(Published("qwen2", "Qwen2ForCausalLM", has_windows=True),),
-        pairs="halves",
-        has_biases=True,
-    ),
-}
+ARCHITECTURES = {each.name: each for each in (LLAMA, QWEN2)}
 PUBLISHED = {  # by model type: the architecture that it is, and how it is written
-    each.model_type: (name, each)
+    published.model_type: (name, published)
     for name, architecture in ARCHITECTURES.items()
-    for each in architecture.published
+    for published in architecture.published
 }
 
 
 def config(source: ModelSource) -> ModelConfig:
-    """Read the model's shape.  Raises where metadata is missing, wrong, or not supported."""
-    _require_known(source)
-    return dense.config(source)
+    """Read the model's numbers.  Raises where metadata is missing, wrong, or not supported."""
+    return _architecture(source).read(source)[0]
 
 
 def build(source: ModelSource) -> Graph:
     """Lower the model to a graph, a node at a time and layer by layer.  No matrix is read."""
-    _require_known(source)
-    return dense.build(source, ARCHITECTURES[source.architecture])
+    return _architecture(source).build(source)
 
 
-def _require_known(source: ModelSource) -> None:
+def as_graph_takes(source: ModelSource) -> ModelSource:
+    """The model with its tensors in the forms that graphs read; one not known as it is."""
+    known = ARCHITECTURES.get(source.architecture)
+    return known.as_graph_takes(source) if known else source
+
+
+def _architecture(source: ModelSource) -> Architecture:
     if source.architecture not in ARCHITECTURES:
         raise UnsupportedArchitecture(
             source.path,
@@ -47,3 +41,4 @@ def _require_known(source: ModelSource) -> None:
             source.offsets.get("general.architecture"),
             f"{source.architecture!r} is not supported; take one of {', '.join(ARCHITECTURES)}",
         )
+    return ARCHITECTURES[source.architecture]

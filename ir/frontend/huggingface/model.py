@@ -77,13 +77,14 @@ def open_model(path: Path, known: Mapping[str, tuple[str, Published]]) -> Huggin
     architecture, published = _published(config, known)
     shards = [open_file(path / name) for name in directory.shards]
     stored = _gather(directory, shards)
-    tensors = source_tensors(stored, read_scheme(config), published.graph_name)
+    kept = {name: each for name, each in stored.items() if not name.endswith(published.derived)}
+    tensors = source_tensors(kept, read_scheme(config), published.graph_name)
     texts = (_text_file(name, text) for name, text in directory.texts.items())
     return HuggingFaceModel(
         path=path,
         architecture=architecture,
         metadata=MappingProxyType(dict(config.values)),
-        tensors=MappingProxyType(_without_tied_head(config, tensors)),
+        tensors=MappingProxyType(_without_tied_head(config, published, tensors)),
         files=(*texts, *(SourceFile(shard.path.name, shard.mapped) for shard in shards)),
         offsets=MappingProxyType(dict(config.offsets)),
         published=published,
@@ -148,10 +149,13 @@ def _check_listed(directory: Directory, tensor: StoredTensor) -> None:
         raise ModelFileError(tensor.path, name, tensor.entry_offset, problem)
 
 
-def _without_tied_head(config: Fields, tensors: dict[str, SourceTensor]) -> dict[str, SourceTensor]:
+def _without_tied_head(
+    config: Fields, published: Published, tensors: dict[str, SourceTensor]
+) -> dict[str, SourceTensor]:
     """A head that is said to be the embedding may be stored too, if it really is."""
     head, embedding = tensors.get("output.weight"), tensors.get("token_embd.weight")
-    if not config.flag("tie_word_embeddings", False) or head is None or embedding is None:
+    is_tied = config.flag("tie_word_embeddings", bool(published.defaults.get("is_tied", False)))
+    if not is_tied or head is None or embedding is None:
         return tensors
     if head.type != embedding.type or not np.array_equal(head.raw, embedding.raw):
         problem = f"is tied to {embedding.origin.name!r} by tie_word_embeddings, and is another"

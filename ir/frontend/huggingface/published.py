@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-_LAYER = re.compile(r"model\.layers\.(0|[1-9]\d*)\.(.+)\.(weight|bias)")
+from inferflux.ir.frontend.facts import ModelConfig, Rope
+from inferflux.ir.frontend.form import Form, Windows
+from inferflux.ir.frontend.huggingface.rope import rope_facts, rotated_size
+from inferflux.ir.frontend.huggingface.windows import no_windows
+from inferflux.ir.frontend.typed import Fields
+
+Ropes = Callable[[Fields, ModelConfig], tuple[Rope | None, ...]]
+
 _TOP = re.compile(r"(.+)\.(weight|bias)")
 _GRAPH_LAYER = re.compile(r"blk\.(\d+)\.(.+)\.(weight|bias)")
 
-# Modules of a dense decoder, and what the graph calls them.
+# Modules of most decoders, and what the graph calls them.
 TOP: Mapping[str, str] = MappingProxyType(
     {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 )
@@ -30,22 +37,36 @@ LAYER: Mapping[str, str] = MappingProxyType(
 )
 
 
+def same_in_all(fields: Fields, config: ModelConfig) -> tuple[Rope | None, ...]:
+    """Whole heads are turned, alike in all layers."""
+    size = rotated_size(fields, config.head_dim)
+    return (rope_facts(fields, size),) * config.num_layers
+
+
 @dataclass(frozen=True, slots=True)
-class Published:
+class Published(Form):
     """One ``model_type`` of config.json."""
 
     model_type: str
     class_name: str  # the only one of ``architectures`` that is a decoder with a head
-    pairs: str = "halves"  # which rows of a head turn together: adjacent or halves
-    has_windows: bool = False  # use_sliding_window and max_window_layers mean something
+    windows: Windows = no_windows
+    ropes: Ropes = same_in_all
+    layers: str = "model.layers"  # what the layers' tensors begin with
+    root: str = ""  # what names may begin with, or not
     top: Mapping[str, str] = field(default_factory=lambda: TOP)
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
+    derived: tuple[str, ...] = ("rotary_emb.inv_freq",)  # ends of names of tables, no weights
 
     def graph_name(self, name: str) -> str:
         """What the graph calls a tensor; a tensor that it does not know keeps its name."""
-        if (found := _LAYER.fullmatch(name)) and found[2] in self.layer:
-            return f"blk.{found[1]}.{self.layer[found[2]]}.{found[3]}"
-        if (found := _TOP.fullmatch(name)) and found[1] in self.top:
+        short = name.removeprefix(self.root)
+        if found := re.fullmatch(rf"{re.escape(self.layers)}\.(0|[1-9]\d*)\.(.+)", short):
+            module, _, suffix = found[2].rpartition(".")
+            if found[2] in self.layer:  # a tensor that is no part of a module
+                return f"blk.{found[1]}.{self.layer[found[2]]}.weight"
+            if module in self.layer and suffix in ("weight", "bias"):
+                return f"blk.{found[1]}.{self.layer[module]}.{suffix}"
+        if (found := _TOP.fullmatch(short)) and found[1] in self.top:
             return f"{self.top[found[1]]}.{found[2]}"
         return name
 
@@ -53,7 +74,8 @@ class Published:
         """The opposite of ``graph_name``."""
         if found := _GRAPH_LAYER.fullmatch(name):
             modules = {short: module for module, short in self.layer.items()}
-            return f"model.layers.{found[1]}.{modules.get(found[2], found[2])}.{found[3]}"
+            module = modules.get(found[2], found[2])
+            return f"{self.root}{self.layers}.{found[1]}.{module}.{found[3]}"
         if found := _TOP.fullmatch(name):
             modules = {short: module for module, short in self.top.items()}
             return f"{modules.get(found[1], found[1])}.{found[2]}"

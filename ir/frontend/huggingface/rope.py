@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from inferflux.ir.frontend.facts import Rope
 from inferflux.ir.frontend.typed import Fields
 
 _GROUPS = ("rope_parameters", "rope_scaling")  # today's name, and the one of older files
 _KINDS = ("default", "llama3")
+_SHARE = "partial_rotary_factor"
 
 
-@dataclass(frozen=True, slots=True)
-class RopeFacts:
-    """The base of the frequencies, and what divides each; none if nothing does."""
+def rope_facts(config: Fields, size: int, inner: str = "") -> Rope:
+    """Read either spelling, for the first ``size`` elements of a head.
 
-    theta: float
-    factors: tuple[float, ...]
-
-
-def rope_facts(config: Fields, head_dim: int) -> RopeFacts:
-    """Read either spelling.  Raises UnsupportedModel for a kind or a key that is not known."""
-    group = _group(config)
+    ``inner`` names the part of the group that is of some layers only.  Raises UnsupportedModel for
+    a kind or a key that is not known.
+    """
+    group = f"{_group(config)}{f'.{inner}' if inner else ''}"
     kind_key = _kind_key(config, group)
     kind = config.text(kind_key, "default")
     if kind not in _KINDS:
         known = " or ".join(map(repr, _KINDS))
         raise config.unsupported(kind_key, f"is {kind!r}, only {known} is supported")
     read = {kind_key, f"{group}.rope_theta", f"{group}.type", f"{group}.rope_type"}
+    read.add(f"{group}.{_SHARE}")
     theta = _theta(config, group)
     factors: tuple[float, ...] = ()
     if kind == "llama3":
         read |= {f"{group}.{name}" for name in _LLAMA3}
-        factors = _llama3_factors(config, group, theta, head_dim)
+        factors = _llama3_factors(config, group, theta, size)
     _refuse_others(config, group, read)
-    return RopeFacts(theta, factors)
+    return Rope(theta, size, factors)
+
+
+def rotated_size(config: Fields, head_dim: int, default: float | None = None) -> int:
+    """How many elements of a head are turned; without a ``default`` share all of them must be."""
+    inner = f"{_group(config)}.{_SHARE}"
+    key = inner if config.has(inner) else _SHARE
+    share = config.positive(key, 1.0 if default is None else default)
+    if default is None and share != 1:
+        raise config.unsupported(key, f"is {share}, only 1.0 is supported")
+    size = int(head_dim * share)
+    if share > 1 or size < 2 or size % 2:
+        raise config.wrong(key, f"is {share}: of {head_dim} elements of a head pairs are turned")
+    return size
 
 
 def is_rope_key(key: str) -> bool:

@@ -22,7 +22,6 @@ from inferflux.ir.quantised import dequantise
 from inferflux.ir.types import BF16, F16, F32
 
 _DTYPES = {"F32": F32, "F16": F16, "BF16": BF16}
-_DERIVED = "rotary_emb.inv_freq"  # a table of the module, which old files keep beside its weights
 
 
 def source_tensors(
@@ -51,7 +50,7 @@ def _converted(
                 used = scheme.parts
                 yield weight
         for suffix, tensor in module.parts.items():
-            if suffix not in used and not tensor.name.endswith(_DERIVED):
+            if suffix not in used:
                 yield plain(tensor, graph_name(tensor.name))
 
 

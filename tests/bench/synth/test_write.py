@@ -117,7 +117,7 @@ def test_our_own_reader_builds_its_graph(type_name: str, write: Write) -> None:
     source = frontend.open(write(type_name))
     model = frontend.config(source)
     assert (model.vocab_size, model.num_layers) == (TINY.vocab_size, TINY.num_layers)
-    assert (model.head_dim, model.rope_theta) == (TINY.head_dim, TINY.rope_theta)
+    assert (model.head_dim, model.ropes[0].theta) == (TINY.head_dim, TINY.rope_theta)
     assert frontend.build(source).weights
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from inferflux.ir import frontend
 from inferflux.ir.frontend import LayerGroup, ModelConfig, ModelFileError, UnsupportedModel
+from inferflux.ir.frontend.facts import Rope
 from inferflux.ir.interpret import interpret
 
 
@@ -15,7 +16,7 @@ def test_the_default_model_is_what_its_card_says(default_model):
     assert (config.num_layers, config.hidden_size, config.intermediate_size) == (30, 576, 1536)
     assert (config.num_query_heads, config.num_kv_heads, config.head_dim) == (9, 3, 64)
     assert (config.vocab_size, config.context_length, config.is_tied) == (49152, 8192, True)
-    assert (config.rope_theta, config.rms_epsilon) == (100000.0, 1e-5)
+    assert (config.ropes, config.epsilon) == ((Rope(100000.0, 64),) * 30, 1e-5)
     assert config.kv_groups == (LayerGroup(tuple(range(30)), None),)
 
 
@@ -150,7 +151,7 @@ def test_heads_may_be_wider_than_hidden_size_over_heads(tiny_gguf):
         ({"llama.expert_count": False}, "llama.expert_count"),
         ({"llama.rope.scaling.type": "yarn"}, "llama.rope.scaling.type"),
         ({"llama.rope.scaling.factor": np.float32(2)}, "llama.rope.scaling.factor"),
-        ({"llama.rope.dimension_count": np.uint32(16)}, "llama.rope.dimension_count"),
+        ({"llama.use_parallel_residual": True}, "llama.use_parallel_residual"),
         ({"llama.attention.value_length": np.uint32(16)}, "llama.attention.value_length"),
         ({"llama.logit_scale": np.float32(1)}, "llama.logit_scale"),
         ({"llama.attention.causal": False}, "llama.attention.causal"),
@@ -234,6 +235,8 @@ def test_plain_scaling_is_no_scaling(tiny_gguf):
         ({"llama.attention.head_count_kv": np.uint32(3)}, "is 3, must be 1..2"),
         ({"llama.attention.head_count": np.uint32(3)}, "3 heads do not divide 64"),
         ({"llama.attention.key_length": np.uint32(31)}, "must be even"),
+        ({"llama.rope.dimension_count": np.uint32(34)}, "is 34: of 32 elements of a head"),
+        ({"llama.rope.dimension_count": np.uint32(15)}, "is 15: of 32 elements of a head"),
         ({"llama.attention.layer_norm_rms_epsilon": np.float32("nan")}, "above 0 and finite"),
         ({"llama.attention.layer_norm_rms_epsilon": np.float32(-1)}, "above 0 and finite"),
         ({"llama.rope.freq_base": np.float32("inf")}, "above 0 and finite"),

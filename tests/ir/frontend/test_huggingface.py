@@ -91,7 +91,7 @@ def test_llama3_rotations_are_computed_as_a_converter_computes_them(
     inner = {"rope_theta": 10000.0} if group == "rope_parameters" else {}
     config = {group: LLAMA3 | inner, **({"rope_theta": None} if inner else {})}
     folder = tiny_directory(kind="F32", config=config)
-    factors = frontend.config(frontend.open(folder)).rope_factors
+    factors = frontend.config(frontend.open(folder)).ropes[0].factors
     assert factors[0] == 1.0
     assert factors[-1] == pytest.approx(32.0)
     assert any(1.0 < factor < 32.0 for factor in factors)

@@ -1,0 +1,132 @@
+"""How a format states an architecture: a description, and the reading of numbers by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from inferflux.ir.frontend.blocks import Parts
+from inferflux.ir.frontend.facts import ModelConfig
+from inferflux.ir.frontend.limits import MAX_SIZE
+from inferflux.ir.frontend.typed import Fields
+from inferflux.ir.frontend.views import View
+
+Adapt = Callable[[Fields, ModelConfig, Parts], tuple[ModelConfig, Parts]]
+Windows = Callable[[Fields, int], tuple[int | None, ...]]  # by the number of layers
+
+_NUMBERS = (  # facts of which an architecture may say under which key its files have them
+    "attention_scale",
+    "attention_cap",
+    "embedding_scale",
+    "residual_scale",
+    "logit_scale",
+    "logit_cap",
+)
+
+
+def as_it_is(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[ModelConfig, Parts]:
+    """Nothing in the file changes what the architecture is composed of."""
+    return config, parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What one format says of an architecture, and how it stores it."""
+
+    pairs: str = "halves"  # which rows of a head turn together: "adjacent" or "halves"
+    keys: Mapping[str, str] = field(
+        default_factory=dict
+    )  # facts by key, where it is an unusual one
+    defaults: Mapping[str, float] = field(default_factory=dict)  # of facts that files may leave out
+    reads: frozenset[str] = (
+        frozenset()
+    )  # further keys, that ``windows``, ``ropes`` and ``adapt`` read
+    neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)  # the values allowed
+    adapt: Adapt = as_it_is
+    views: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The facts of one file, each under the key that its form has for it."""
+
+    fields: Fields
+    keys: Mapping[str, str]
+    defaults: Mapping[str, float]
+
+    def whole(self, fact: str, least: int, most: int, default: int | None = None) -> int:
+        stated = self.defaults.get(fact, default)
+        return self.fields.whole(
+            self.keys[fact], least, most, None if stated is None else int(stated)
+        )
+
+    def positive(self, fact: str, default: float | None = None) -> float:
+        return self.fields.positive(self.keys[fact], self.defaults.get(fact, default))
+
+    def flag(self, fact: str, default: bool) -> bool:
+        return self.fields.flag(self.keys[fact], bool(self.defaults.get(fact, default)))
+
+    def numbers(self) -> dict[str, Any]:
+        """Those of ``_NUMBERS`` that the file states."""
+        return {
+            fact: self.positive(fact)
+            for fact in _NUMBERS
+            if fact in self.defaults or self.fields.has(self.keys.get(fact, ""))
+        }
+
+
+def read_shape(
+    stated: Stated,
+    *,
+    name: str,
+    architecture: str,
+    vocab_size: int,
+    is_tied: bool,
+    most_layers: int,
+) -> ModelConfig:
+    """The sizes and numbers that every decoder has, checked; it knows no positions yet."""
+    num_layers = stated.whole("num_layers", 1, max(1, most_layers))
+    hidden_size = stated.whole("hidden_size", 1, MAX_SIZE)
+    num_query_heads = stated.whole("num_query_heads", 1, MAX_SIZE)
+    config = ModelConfig(
+        name=name,
+        architecture=architecture,
+        vocab_size=vocab_size,
+        context_length=stated.whole("context_length", 1, MAX_SIZE),
+        hidden_size=hidden_size,
+        intermediate_size=stated.whole("intermediate_size", 1, MAX_SIZE, default=4 * hidden_size),
+        num_layers=num_layers,
+        num_query_heads=num_query_heads,
+        num_kv_heads=_num_kv_heads(stated, num_query_heads),
+        head_dim=_head_dim(stated, hidden_size, num_query_heads),
+        epsilon=stated.positive("epsilon"),
+        is_tied=is_tied,
+        windows=(None,) * num_layers,
+        ropes=(None,) * num_layers,
+    )
+    return replace(config, **stated.numbers())
+
+
+def _num_kv_heads(stated: Stated, num_query_heads: int) -> int:
+    count = stated.whole("num_kv_heads", 1, num_query_heads, default=num_query_heads)
+    if num_query_heads % count:
+        problem = f"is {count}, which does not divide {num_query_heads} query heads"
+        raise stated.fields.wrong(stated.keys["num_kv_heads"], problem)
+    return count
+
+
+def _head_dim(stated: Stated, hidden_size: int, num_query_heads: int) -> int:
+    """What the file states, or D / H."""
+    key = stated.keys["head_dim"]
+    if (
+        not stated.fields.has(key)
+        and "head_dim" not in stated.defaults
+        and hidden_size % num_query_heads
+    ):
+        problem = f"is missing, and {num_query_heads} heads do not divide {hidden_size}"
+        raise stated.fields.wrong(key, problem)
+    head_dim = stated.whole("head_dim", 2, MAX_SIZE, default=hidden_size // num_query_heads)
+    if head_dim % 2:
+        raise stated.fields.wrong(key, f"is {head_dim}; rotation turns pairs, so it must be even")
+    return head_dim
