@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -15,25 +13,15 @@ import hypothesis
 import numpy as np
 import pytest
 
+import gguf_files
+import huggingface_files
+import quantisers
+from gguf_files import VOCAB
 from inferflux.cli import store
 
 # A machine that is busy with something else is no bug: examples have no deadline of their own.
 hypothesis.settings.register_profile("inferflux", deadline=None)
 hypothesis.settings.load_profile("inferflux")
-
-VOCAB = 320  # 3 special tokens, 256 bytes, 61 merges
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-_PAIRS = (  # left part - right part
-    "Ġ-t Ġ-a i-n h-e Ġ-Ġ r-e o-n e-r Ġt-he a-t Ġ-s Ġ-o e-n Ġ-c e-s Ġ-w n-d i-t o-r i-s a-l Ġ-p "
-    "in-g Ġ-f a-n e-d Ġ-b o-u a-r Ġ-in Ġo-f Ġ-m Ġa-nd i-on i-c Ġ-d Ġt-o ĠĠ-ĠĠ l-e r-o a-s en-t "
-    "Ġ-h Ġt-h c-t Ġ-e Ġ-re e-l o-m i-l s-t Ġ-l Ġ-n e-t i-m v-e o-l at-ion Ġ-g i-d Ġ-T"
-)
-MERGES = tuple(pair.replace("-", " ") for pair in _PAIRS.split())
-CHATML = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
-    " + '<|im_end|>' + '\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 
 Array = np.ndarray[Any, Any]
 
@@ -91,21 +79,19 @@ class TinyDecoder:
     tensors: Mapping[str, Array | None] | None = None  # f32 overrides; a None takes it out
 
     def write(self, path: Path) -> Path:
-        writer = gguf.GGUFWriter(path, self.architecture, split_max_tensors=self.tensors_per_file)
-        for key, value in self._metadata().items():
-            _add(writer, key, value)
-        for name, (weights, kind) in self._tensors().items():
-            type_ = gguf.GGMLQuantizationType[kind.upper()]
-            writer.add_tensor(name, stored(weights, type_), raw_dtype=type_)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        return min(path.parent.glob(f"{path.stem}*"))
+        tensors = {
+            name: (stored(weights, type_), type_)
+            for name, (weights, kind) in self._tensors().items()
+            for type_ in (gguf.GGMLQuantizationType[kind.upper()],)
+        }
+        metadata = self._metadata()
+        return gguf_files.write_gguf(
+            path, self.architecture, metadata, tensors, self.tensors_per_file
+        )
 
     def _metadata(self) -> dict[str, object]:
         own = {f"{self.architecture}.{key}": value for key, value in self._shape().items()}
-        merged = {"general.name": "tiny", **own, **_tokenizer(), **(self.metadata or {})}
+        merged = {"general.name": "tiny", **own, **gguf_files.tokenizer(), **(self.metadata or {})}
         return {key: value for key, value in merged.items() if value is not None}
 
     def _shape(self) -> dict[str, object]:
@@ -228,13 +214,13 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> WriteTiny:
 @pytest.fixture(scope="session")
 def hf_files() -> ModuleType:
     """Writes safetensors files and directories."""
-    return _module("huggingface_files")
+    return huggingface_files
 
 
-@pytest.fixture(scope="session")
-def quantisers() -> ModuleType:
+@pytest.fixture(scope="session", name="quantisers")
+def quantiser_module() -> ModuleType:
     """Quantise layers as the tools do that people use."""
-    return _module("quantisers")
+    return quantisers
 
 
 @pytest.fixture(scope="session")
@@ -254,60 +240,3 @@ def tiny_directory(
         return written
 
     return write
-
-
-def _module(name: str) -> ModuleType:
-    """One of this folder, which no package holds."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
-
-
-def _tokenizer() -> dict[str, object]:
-    """A byte-level BPE as GPT-2's: every byte is a token, so any text has one."""
-    tokens = [*SPECIAL, *_byte_characters(), *(merge.replace(" ", "") for merge in MERGES)]
-    assert len(tokens) == len(set(tokens)) == VOCAB
-    return {
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "smollm",
-        "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [3] * len(SPECIAL) + [1] * (VOCAB - len(SPECIAL)),
-        "tokenizer.ggml.merges": list(MERGES),
-        "tokenizer.ggml.bos_token_id": np.uint32(1),
-        "tokenizer.ggml.eos_token_id": np.uint32(2),
-        "tokenizer.ggml.unknown_token_id": np.uint32(0),
-        "tokenizer.ggml.padding_token_id": np.uint32(2),
-        "tokenizer.ggml.add_bos_token": False,
-        "tokenizer.ggml.add_space_prefix": False,
-        "tokenizer.chat_template": CHATML,
-    }
-
-
-def _byte_characters() -> Sequence[str]:
-    """The printable stand-in of each byte 0..255: itself, or a letter from 256 on."""
-    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(174, 256)}
-    hidden = (byte for byte in range(256) if byte not in visible)
-    stand_ins = {byte: 256 + index for index, byte in enumerate(hidden)}
-    return [chr(stand_ins.get(byte, byte)) for byte in range(256)]
-
-
-def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
-    match value:
-        case bool():
-            writer.add_bool(key, value)
-        case str():
-            writer.add_string(key, value)
-        case list():
-            writer.add_array(key, value)
-        case np.float32():
-            writer.add_float32(key, float(value))
-        case np.uint32():
-            writer.add_uint32(key, int(value))
-        case np.int32():
-            writer.add_int32(key, int(value))
-        case _:
-            raise TypeError(f"{key}: no GGUF type is chosen for {value!r}")

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+import divergence
 from inferflux import engine
 from inferflux.cli.build import best_target
 from inferflux.codegen.targets import TARGETS as KNOWN
@@ -29,19 +27,6 @@ MIN_DEFAULT_TOP1 = 0.957
 MAX_BF16_KL, MIN_BF16_TOP1 = 0.0014, 0.970  # where prompts are multiplied in bf16
 
 CompiledDefault = Callable[..., Path]
-
-
-def oracle_module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"oracle_{name}", ORACLE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded  # dataclasses look their module up there
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-divergence = oracle_module("divergence")
 REFERENCE = divergence.load(ORACLE / "reference.npz")
 
 
@@ -81,7 +66,8 @@ def test_scores_are_log_probabilities(compiled_default: CompiledDefault) -> None
 
 @pytest.fixture(scope="module")
 def transformers_log_probs(default_model: Path) -> np.ndarray:
-    decoders = oracle_module("decoders")
+    import decoders
+
     return decoders.log_probs(decoders.load(default_model), REFERENCE.tokens)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import divergence
 from inferflux import codegen, engine
 from inferflux.cli.build import best_target
 from inferflux.codegen import artifact
@@ -58,7 +59,6 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, object] | None]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_compiled_decoders_agree_with_transformers(
     decoders: ModuleType,
-    divergence: ModuleType,
     tiny_gguf: Callable[..., Path],
     tmp_path: Path,
     name: str,

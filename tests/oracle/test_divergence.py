@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+
+import divergence
 
 REFERENCE = Path(__file__).with_name("reference.npz")
 T, V = 200, 5000
@@ -24,9 +25,7 @@ def logits() -> np.ndarray:
 
 
 @pytest.mark.parametrize("noise", [1e-4, 1e-2, 0.3])
-def test_a_sketch_tells_the_divergence_of_the_whole(
-    divergence: ModuleType, logits: np.ndarray, noise: float
-) -> None:
+def test_a_sketch_tells_the_divergence_of_the_whole(logits: np.ndarray, noise: float) -> None:
     reference = log_softmax(logits)
     measured = log_softmax(logits + np.random.default_rng(1).normal(0.0, noise, (T, V)))
     whole = divergence.kl(reference, measured)
@@ -37,9 +36,7 @@ def test_a_sketch_tells_the_divergence_of_the_whole(
     assert sketched.top1 == whole.top1
 
 
-def test_a_sketch_sees_mass_that_only_moved_among_the_unlikely(
-    divergence: ModuleType, logits: np.ndarray
-) -> None:
+def test_a_sketch_sees_mass_that_only_moved_among_the_unlikely(logits: np.ndarray) -> None:
     reference = log_softmax(logits)
     sketch = divergence.sketch(np.arange(T), reference, num_best=8, num_drawn=64)
     moved = logits.copy()
@@ -51,15 +48,13 @@ def test_a_sketch_sees_mass_that_only_moved_among_the_unlikely(
     assert divergence.kl_from_sketch(sketch, measured).mean == pytest.approx(whole, rel=0.2)
 
 
-def test_the_same_distribution_does_not_diverge(divergence: ModuleType, logits: np.ndarray) -> None:
+def test_the_same_distribution_does_not_diverge(logits: np.ndarray) -> None:
     reference = log_softmax(logits)
     sketch = divergence.sketch(np.arange(T), reference, num_best=128, num_drawn=64)
     assert divergence.kl_from_sketch(sketch, reference) == divergence.Divergence(0.0, 0.0, 1.0)
 
 
-def test_a_sketch_survives_its_file(
-    divergence: ModuleType, logits: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_sketch_survives_its_file(logits: np.ndarray, tmp_path: Path) -> None:
     sketch = divergence.sketch(np.arange(T), log_softmax(logits), num_best=8, num_drawn=4)
     divergence.save(sketch, tmp_path / "sketch.npz")
     stored = divergence.load(tmp_path / "sketch.npz")
@@ -67,7 +62,7 @@ def test_a_sketch_survives_its_file(
         np.testing.assert_array_equal(getattr(stored, name), getattr(sketch, name))
 
 
-def test_the_committed_reference_is_small_and_whole(divergence: ModuleType) -> None:
+def test_the_committed_reference_is_small_and_whole() -> None:
     assert REFERENCE.stat().st_size < 1_500_000
     reference = divergence.load(REFERENCE)
     assert len(reference.tokens) > 600

@@ -8,6 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import divergence
+
 pytestmark = pytest.mark.oracle
 HERE = Path(__file__).parent
 
@@ -23,15 +25,11 @@ def tokens(decoders: ModuleType, default_model: Path) -> np.ndarray:
     return np.array(decoders.tokenize(default_model, corpus), np.int32)
 
 
-def test_the_reference_was_computed_on_the_corpus(
-    divergence: ModuleType, tokens: np.ndarray
-) -> None:
+def test_the_reference_was_computed_on_the_corpus(tokens: np.ndarray) -> None:
     np.testing.assert_array_equal(divergence.load(HERE / "reference.npz").tokens, tokens)
 
 
-def test_the_reference_is_what_transformers_computes(
-    divergence: ModuleType, log_probs: np.ndarray
-) -> None:
+def test_the_reference_is_what_transformers_computes(log_probs: np.ndarray) -> None:
     """Another machine sums in another order, so not bit by bit."""
     reference = divergence.load(HERE / "reference.npz")
     assert divergence.kl_from_sketch(reference, log_probs).mean < 1e-8

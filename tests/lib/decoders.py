@@ -22,19 +22,9 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from huggingface_files import MODULES, TOP, halves_from_adjacent
+
 CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}
-BLOCK_NAMES = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
 def load(path: Path, rope: Mapping[str, object] | None = None) -> PreTrainedModel:
@@ -114,14 +104,8 @@ def spell(name: str) -> str:
     """``blk.3.attn_q.weight`` as transformers spells it."""
     match name.split("."):
         case ["blk", layer, kind, suffix]:
-            return f"model.layers.{layer}.{BLOCK_NAMES[kind]}.{suffix}"
+            return f"model.layers.{layer}.{MODULES[kind]}.{suffix}"
         case [kind, suffix]:
-            return f"{TOP_NAMES[kind]}.{suffix}"
+            return f"{TOP[kind]}.{suffix}"
         case _:
             raise ValueError(f"{name} is no tensor of a decoder")
-
-
-def halves_from_adjacent(weight: np.ndarray, num_heads: int) -> np.ndarray:
-    """Rows of a head from RoPE pairs (0, 1), (2, 3), ... (GGUF) to (0, d/2), (1, d/2 + 1), ..."""
-    paired = weight.reshape(num_heads, -1, 2, weight.shape[1])  # (H, D_h / 2, 2, K)
-    return np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(weight.shape)

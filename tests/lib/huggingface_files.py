@@ -124,8 +124,7 @@ class Gguf:
             values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
             *at, module, suffix = tensor.name.split(".")
             if module in heads and self.architecture == "llama":
-                paired = values.reshape(heads[module], -1, 2, values.shape[1])
-                values = np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(values.shape)
+                values = halves_from_adjacent(values, heads[module])
             layer = f"model.layers.{at[1]}.{MODULES[module]}" if at else TOP[module]
             yield f"{layer}.{suffix}", values
 
@@ -191,6 +190,12 @@ class Gguf:
 
     def _field(self, name: str) -> Any:
         return self._reader.get_field(name).contents()
+
+
+def halves_from_adjacent(weight: Array, num_heads: int) -> Array:
+    """Rows of a head from RoPE pairs (0, 1), (2, 3), ... (GGUF) to (0, d/2), (1, d/2 + 1), ..."""
+    paired = weight.reshape(num_heads, -1, 2, weight.shape[1])  # (H, D_h / 2, 2, K)
+    return np.ascontiguousarray(paired.swapaxes(1, 2)).reshape(weight.shape)
 
 
 def write_directory(

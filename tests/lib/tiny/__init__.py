@@ -1,0 +1,1 @@
+"""Tiny random models of every architecture, as transformers and llama.cpp's converter write."""
