@@ -23,6 +23,9 @@ LAYOUTS: Mapping[Op, Mapping[str, str]] = {
     ops.linear_residual: {"weight": PANEL},
     ops.gate_up: {"w_gate": PANEL, "w_up": PANEL},
     ops.gate_up_quantise: {"w_gate": PANEL, "w_up": PANEL},
+    ops.expert_gate_up: {"w_gate": PANEL, "w_up": PANEL},
+    ops.expert_gate_up_quantise: {"w_gate": PANEL, "w_up": PANEL},
+    ops.expert_linear: {"weight": PANEL},
     ops.qkv_rope_append: {
         "wq": PAIRS,
         "wk": PAIRS,

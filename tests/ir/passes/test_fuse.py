@@ -112,11 +112,10 @@ def test_a_norm_that_floats_read_too_keeps_its_own_node():
 def attend(**change):
     """One attention as the front end writes it; ``change`` breaks what the fusion needs."""
     x, slots, other = rows("x"), vector("slots"), vector("other")
-    head_dim = change.get("head_dim", 32)
     positions, sequences = vector("positions"), vector("sequences")
-    table = ops.rope_table(theta=1e4, head_dim=head_dim, length=64)
-    other_table = ops.rope_table(theta=5e2, head_dim=head_dim, length=64)
-    turn = {"head_dim": head_dim, "pairs": "adjacent"}
+    table = ops.rope_table(theta=1e4, head_dim=16, length=64)
+    other_table = ops.rope_table(theta=5e2, head_dim=16, length=64)
+    turn = {"head_dim": 16, "pairs": "adjacent"}
     q, k, v = (ops.linear(x, weight(name)) for name in ("wq", "wk", "wv"))
     biased = change.get("biases", "")
     q, k, v = (
@@ -127,11 +126,11 @@ def attend(**change):
     k = ops.rope(k, positions, other_table if "table" in change else table, **turn)
     if "rotated value" in change:
         v = ops.rope(v, positions, table, **turn)
-    keys = Value(tensor(F16, "N", 2, 32 // head_dim, head_dim, 16), "k")
-    values = Value(tensor(F16, "N", 2, 32 // head_dim, 16, head_dim), "v")
-    place = {"layer": 1, "head_dim": head_dim}
+    keys = Value(tensor(F16, "N", 2, 2, 16, 16), "k")
+    values = Value(tensor(F16, "N", 2, 2, 16, 16), "v")
+    place = {"layer": 1, "head_dim": 16}
     keys = ops.append_keys(keys, k, other if "slots" in change else slots, **place)
-    value_place = {"layer": 0, "head_dim": head_dim} if "layer" in change else place
+    value_place = {"layer": 0, "head_dim": 16} if "layer" in change else place
     values = ops.append_values(values, v, slots, **value_place)
     pages = Value(tensor(I32, "B", "M"), "pages")
     out = ops.attention(q, keys, values, positions, sequences, pages, **place, scale=0.25)
@@ -149,7 +148,7 @@ def test_projections_rotation_and_append_fuse_and_the_pages_keep_their_readers()
     _, fused, attention = graph.nodes
     assert attention.inputs[:3] == fused.results
     assert graph.outputs[1:] == fused.results[1:]
-    assert fused.attrs == {"layer": 1, "head_dim": 32, "pairs": "adjacent"}
+    assert fused.attrs == {"layer": 1, "head_dim": 16, "pairs": "adjacent"}
 
 
 def test_biases_of_all_three_fuse_with_their_projections():
@@ -173,13 +172,6 @@ def test_projections_that_differ_or_are_read_elsewhere_are_not_fused(change):
     assert fuse_qkv(graph, CONFIG) is graph
 
 
-def test_heads_that_are_not_whole_units_are_neither_projected_nor_quantised_by_one_node():
-    graph = attend(head_dim=16)
-    assert fuse_qkv(graph, CONFIG) is graph
-    product = graph_of(ops.linear(ops.quantise(graph.outputs[0]), weight("o", Q4_1)))
-    assert fuse_quantise(product, CONFIG) is product
-
-
 def test_equal_nodes_become_one_and_unread_weights_go():
     x = rows("x")
     tables = [ops.rope_table(theta=1e4, head_dim=16, length=64) for _ in range(2)]
@@ -191,3 +183,36 @@ def test_equal_nodes_become_one_and_unread_weights_go():
     assert ops_of(canonical) == ["rope_table", "rope", "add"]
     assert canonical.weights == ()
     assert canonical.inputs == graph.inputs
+
+
+def experts_of(dtype):
+    """A layer of experts on the residual stream, its router an ordinary product."""
+    x = rows("x")
+    logits = ops.linear(x, weight("router", Q8_0, (4, 32)))
+    chosen, shares = ops.route(logits, num_used=2)
+    order = ops.group_by_expert(chosen, num_experts=4)
+    gates = [weight(name, dtype, (4, 32, 32)) for name in ("gate", "up")]
+    inner = ops.expert_gate_up(x, *order, *gates)
+    products = ops.expert_linear(inner, *order, weight("down", dtype, (4, 32, 32)))
+    return graph_of(ops.add(ops.combine(products, shares), x))
+
+
+def test_experts_read_narrow_rows_and_end_in_the_residual_stream():
+    graph = canonicalise(experts_of(Q8_0), CONFIG)
+    for each in (quantise_activations, fuse_residual, fuse_quantise):
+        graph = each(graph, CONFIG)
+    assert sorted(ops_of(graph)) == [
+        "combine_residual",
+        "expert_gate_up_quantise",
+        "expert_linear",
+        "group_by_expert",
+        "linear",
+        "quantise",
+        "route",
+    ]
+
+
+def test_what_chooses_experts_is_not_narrowed():
+    graph = quantise_activations(experts_of(Q8_0), CONFIG)
+    (router,) = (node for node in graph.nodes if node.op is ops.linear)
+    assert router.inputs[0].type.dtype == F32
