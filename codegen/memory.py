@@ -11,7 +11,7 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.ir.types import BF16, I8PAGE, I8X32
+from inferflux.ir.types import BF16, I8PAGE, I8X32, I32
 from inferflux.kernels import KERNELS
 from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.storage import (
@@ -21,6 +21,7 @@ from inferflux.kernels.storage import (
     BfloatRows,
     FloatRows,
     Int8Rows,
+    IntRows,
     Operand,
     Pages,
 )
@@ -29,6 +30,7 @@ MAX_WORKERS = 64
 PAGES_RANK = 5  # of pages: N, L, K and the two dimensions of one
 ROW_PADDING = 32  # rows past the last: a block of rows computes them and nobody reads them
 
+RESIDUAL = (ops.linear_residual, ops.combine_residual)  # their third operand is updated in place
 TILE_SUMS = 2048  # of two units of outputs and 32 rows: what a worker takes from tiles at once
 
 SAMPLE_OUTPUTS = ("out_tokens", "out_logprobs", "top_tokens", "top_logprobs")
@@ -115,7 +117,7 @@ class _Planner:
         elif node.op is ops.sample:
             for value, name in zip(node.results, SAMPLE_OUTPUTS, strict=True):
                 self.memory.operands[value] = Array(name)
-        elif node.op is ops.linear_residual and node.inputs[2] in dying:
+        elif node.op in RESIDUAL and node.inputs[2] in dying:
             # out[i] = residual[i] + ...: a piece reads only what it writes
             dying.remove(node.inputs[2])
             self.memory.operands[node.results[0]] = self.memory.operands[node.inputs[2]]
@@ -146,7 +148,10 @@ class _Planner:
             return
         width = value.type.shape[-1]
         assert isinstance(width, int), f"the rows of {value.type} are static"
-        if value.type.dtype == BF16:
+        if value.type.dtype == I32:
+            base = self._take("scratch_i32", self._ints_of_a_row(value))
+            self.memory.operands[value] = IntRows(width, base)
+        elif value.type.dtype == BF16:
             self.memory.operands[value] = BfloatRows(width, self._take("scratch_i32", width // 2))
         elif value.type.dtype.is_quantised:
             blocks = width // 32
@@ -178,6 +183,12 @@ class _Planner:
     def _give(self, buffer: str, per_row: int, start: int) -> None:
         self.free[buffer, self._elements(per_row)].append(start)
 
+    def _ints_of_a_row(self, value: Value) -> int:
+        """What a value of integers takes: so many for each token, or as many in all."""
+        rows, width = value.type.shape
+        assert isinstance(width, int), f"the rows of {value.type} are static"
+        return width if isinstance(rows, str) else -(-rows * width // self.rows)
+
     def _elements(self, per_row: int) -> int:
         """Of all rows: whole cache lines, whatever the element."""
         return -(-self.rows * per_row // 64) * 64
@@ -193,6 +204,8 @@ class _Planner:
                     self._give("scratch_i32", columns // 32, rows.first_corrections)
             case BfloatRows(columns=columns) as rows:
                 self._give("scratch_i32", columns // 2, rows.base)
+            case IntRows() as rows:
+                self._give("scratch_i32", self._ints_of_a_row(value), rows.base)
             case FloatRows(buffer="scratch_f32") as rows:
                 self._give("scratch_f32", rows.stride, rows.base)
             case _:

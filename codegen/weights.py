@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.ir import ops
@@ -14,9 +13,10 @@ from inferflux.ir.ops.repeat import parts
 from inferflux.ir.passes.choose_layouts import PAIRS, VECTOR_PAIRS
 from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.linear.layouts import packed_bytes
-from inferflux.kernels.storage import Operand, Panels, Vector
+from inferflux.kernels.storage import UNIT, ExpertPanels, Operand, Panels, Vector
 
 ALIGNMENT = 64
+EXPERTS_RANK = 3  # of a weight: a matrix for each expert
 PREFETCH_PADDING = 4096  # a prefetch may look so far past the last weight
 
 
@@ -139,6 +139,8 @@ def weight_operand(value: Value, base: str) -> Operand:
     shape = value.type.shape
     if _is_vector(value):
         return Vector(base, int(shape[-1]))
+    if len(shape) == EXPERTS_RANK:
+        return ExpertPanels(value.type.dtype.name, int(shape[1]), int(shape[2]), base)
     return Panels(value.type.dtype.name, int(shape[0]), int(shape[1]), base)
 
 
@@ -148,10 +150,13 @@ def _nbytes(value: Value, target: str) -> int:
     if _is_vector(value):
         if dtype.name != "f32":
             raise UnsupportedOnTarget(target, f"a vector or table of {value.type}, only f32")
-        return int(np.prod(shape)) * 4
+        return math.prod(shape) * 4
     if dtype.name not in FORMATS:
         raise UnsupportedOnTarget(target, f"a weight of {value.type}: no packed layout for {dtype}")
-    return packed_bytes(dtype, shape[0], shape[1])
+    if len(shape) == EXPERTS_RANK and shape[1] % UNIT:
+        raise UnsupportedOnTarget(target, f"experts of {value.type}: rows are no whole {UNIT}s")
+    *rows, columns = shape
+    return packed_bytes(dtype, math.prod(rows), columns)
 
 
 def _aligned(nbytes: int) -> int:

@@ -5,12 +5,13 @@ from inferflux.kernels.embed.space import KERNELS as _EMBED
 from inferflux.kernels.gate_up.space import KERNELS as _GATE_UP
 from inferflux.kernels.kernel import Kernel
 from inferflux.kernels.linear.space import KERNELS as _LINEAR
+from inferflux.kernels.moe.space import KERNELS as _MOE
 from inferflux.kernels.norm.space import KERNELS as _NORM
 from inferflux.kernels.qkv.space import KERNELS as _QKV
 from inferflux.kernels.sample.space import KERNELS as _SAMPLE
 
 KERNELS: dict[str, Kernel] = {
     kernel.op.name: kernel
-    for family in (_EMBED, _NORM, _QKV, _ATTENTION, _LINEAR, _GATE_UP, _SAMPLE)
+    for family in (_EMBED, _NORM, _QKV, _ATTENTION, _LINEAR, _GATE_UP, _MOE, _SAMPLE)
     for kernel in family
 }

@@ -38,12 +38,12 @@ def grouped(node: Node, units: int, shape: StepShape) -> Iterator[Schedule]:
     """
     fixed = {"row_block": shape.row_block, "chunk": shape.row_blocks}
     default = max(1, units // PIECES) if shape.row_block < 8 else 1
-    for prefetch in _prefetches(node, shape):
+    for prefetch in prefetches(node, shape):
         for size in dict.fromkeys((default, *_group_sizes(units))):
             yield {**fixed, "units": size, "prefetch": prefetch}
 
 
-def _prefetches(node: Node, shape: StepShape) -> tuple[int, ...]:
+def prefetches(node: Node, shape: StepShape) -> tuple[int, ...]:
     """0 is none: one row reads super-blocks fastest where the machine looks ahead by itself."""
     formats = (FORMATS.get(value.type.dtype.name) for value in node.inputs)
     nested = any(each is not None and each.is_nested for each in formats)

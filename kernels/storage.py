@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferflux.kernels.formats import FORMATS, Format
 
@@ -12,17 +12,22 @@ UNIT = 32  # outputs of a product that belong together: two panels, a block when
 
 @dataclass(frozen=True, slots=True)
 class FloatRows:
-    """f32[rows, columns] in a float buffer, rows ``stride`` apart: whole units, ended by zeros."""
+    """f32[rows, columns] in a float buffer, rows ``stride`` apart: whole units, ended by zeros.
+
+    Of these and other rows: where ``listed`` names a buffer of integers, a row is the one that is
+    listed there in its place.
+    """
 
     columns: int
     base: int
     stride: int
     buffer: str = "scratch_f32"
+    listed: str = ""
 
     form: str = "f32"
 
     def at(self, row: str, column: str) -> str:
-        return f"{self.base} + ({row}) * {self.stride} + {column}"
+        return f"{self.base} + {_listed(self.listed, row)} * {self.stride} + {column}"
 
     def scalar(self, row: str, column: str) -> str:
         return f"{self.buffer}[{self.at(row, column)}]"
@@ -46,6 +51,7 @@ class Int8Rows:
     scaled_sums: int  # offset in scratch_f32
     corrections: int  # offset in scratch_i32
     first_corrections: int | None = None  # the same, where they are kept
+    listed: str = ""
 
     form: str = "i8x32"
 
@@ -54,20 +60,23 @@ class Int8Rows:
         return self.columns // 32
 
     def value(self, row: str, column: str) -> str:
-        return f"{self.values} + ({row}) * {self.columns} + {column}"
+        return f"{self.values} + {_listed(self.listed, row)} * {self.columns} + {column}"
 
     def scale(self, row: str, block: str) -> str:
-        return f"scratch_f32[{self.scales} + ({row}) * {self.blocks} + {block}]"
+        return f"scratch_f32[{self.scales} + {self._at(row, block)}]"
 
     def scaled_sum(self, row: str, block: str) -> str:
-        return f"scratch_f32[{self.scaled_sums} + ({row}) * {self.blocks} + {block}]"
+        return f"scratch_f32[{self.scaled_sums} + {self._at(row, block)}]"
 
     def correction(self, row: str, block: str) -> str:
-        return f"scratch_i32[{self.corrections} + ({row}) * {self.blocks} + {block}]"
+        return f"scratch_i32[{self.corrections} + {self._at(row, block)}]"
 
     def first_correction(self, row: str, block: str) -> str:
         assert self.first_corrections is not None, "the memory plan keeps what a reader needs"
-        return f"scratch_i32[{self.first_corrections} + ({row}) * {self.blocks} + {block}]"
+        return f"scratch_i32[{self.first_corrections} + {self._at(row, block)}]"
+
+    def _at(self, row: str, block: str) -> str:
+        return f"{_listed(self.listed, row)} * {self.blocks} + {block}"
 
     def scaled_sums_of(self, row: str, block: str, halves: int) -> list[str]:
         """scale * sum, of a block or of each half of it."""
@@ -96,6 +105,7 @@ class BfloatRows:
 
     columns: int
     base: int
+    listed: str = ""
 
     form: str = "bf16"
 
@@ -104,7 +114,7 @@ class BfloatRows:
         return self.columns // 2
 
     def pair(self, row: str, pair: str) -> str:
-        return f"{self.base} + ({row}) * {self.pairs} + {pair}"
+        return f"{self.base} + {_listed(self.listed, row)} * {self.pairs} + {pair}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,21 @@ class Panels:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertPanels:
+    """Weights [experts, rows, columns]: panels of one after the other's, whole units each."""
+
+    dtype: str
+    rows: int
+    columns: int
+    base: str  # int64 expression
+
+    def of(self, expert: str) -> Panels:
+        """The weight of one, by its number."""
+        own = Panels(self.dtype, self.rows, self.columns, self.base)
+        return replace(own, base=own.panel(f"{expert} * {2 * own.units}"))
+
+
+@dataclass(frozen=True, slots=True)
 class Vector:
     """f32 constants in the arena of weights: a norm's weight, a rope table."""
 
@@ -148,13 +173,18 @@ class Vector:
     columns: int
 
     def vector(self, element: str) -> str:
-        return f"f32_of(weights, {self._at(element)})"
+        return f"f32_of(weights, {self.base} + T.int64(4) * T.cast({element}, 'int64'))"
 
-    def scalar(self, element: str) -> str:
-        return f"f32_scalar(weights, {self._at(element)})"
 
-    def _at(self, element: str) -> str:
-        return f"{self.base} + T.int64(4) * T.cast({element}, 'int64')"
+@dataclass(frozen=True, slots=True)
+class IntRows:
+    """i32[rows, columns] in scratch_i32, one row after the other."""
+
+    columns: int
+    base: int
+
+    def at(self, row: str, column: str) -> str:
+        return f"scratch_i32[{self.base} + ({row}) * {self.columns} + {column}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +224,10 @@ class Pages:
         )
 
 
-Operand = FloatRows | Int8Rows | BfloatRows | Panels | Vector | Array | Pages
+Operand = (
+    FloatRows | Int8Rows | BfloatRows | IntRows | Panels | ExpertPanels | Vector | Array | Pages
+)
+
+
+def _listed(numbers: str, row: str) -> str:
+    return f"{numbers}[{row}]" if numbers else f"({row})"

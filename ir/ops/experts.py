@@ -14,6 +14,7 @@ from inferflux.ir.ops.checks import (
 )
 from inferflux.ir.ops.elementwise import ACTIVATIONS
 from inferflux.ir.ops.linear import linear
+from inferflux.ir.ops.route import logistic
 from inferflux.ir.quantised import (
     BLOCK,
     Activations,
@@ -77,7 +78,7 @@ def gated(gate: Array, up: Array, activation: str) -> Array:
     if activation != CLAMPED:
         return np.asarray(ACTIVATIONS[activation].numpy(gate) * up)
     gate, up = np.minimum(gate, np.float32(LIMIT)), np.clip(up, -LIMIT, LIMIT)
-    return np.asarray(gate / (1 + np.exp(-np.float32(SHARPNESS) * gate)) * (up + 1), np.float32)
+    return np.asarray(gate * logistic(np.float32(SHARPNESS) * gate) * (up + 1))
 
 
 @gives("gate_up")
@@ -197,7 +198,7 @@ def gate_rows(x: TensorType, gate: TensorType) -> TensorType:
 
 @gate_rows.meaning
 def _(x: Array, gate: Array) -> Array:
-    return np.asarray(x / (1 + np.exp(-gate)))
+    return np.asarray(x * logistic(gate))
 
 
 def _require_experts(

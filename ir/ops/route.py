@@ -42,7 +42,8 @@ def route(
     require(experts % num_groups == 0, f"{experts} experts are not {num_groups} equal groups")
     size = experts // num_groups
     require(0 < num_used_groups <= num_groups, f"{num_used_groups} groups of {num_groups} are used")
-    require(0 < group_best <= size, f"group_best {group_best} of groups of {size}")
+    require(group_best in (1, 2), f"group_best is {group_best}, must be 1 or 2")
+    require(group_best <= size, f"group_best {group_best} of groups of {size}")
     most = num_used_groups * size
     require(0 < num_used <= most, f"num_used {num_used} experts of {most}")
     used = (logits.shape[0], num_used)
@@ -62,7 +63,7 @@ def _(
     num_used_groups: int = 1,
     group_best: int = 1,
 ) -> tuple[Array, Array]:
-    scores = _softmax(logits) if scoring == "softmax" else 1 / (1 + np.exp(-logits))
+    scores = _softmax(logits) if scoring == "softmax" else logistic(logits)
     wanted = scores if bias is None else scores + bias
     if num_used_groups < num_groups:
         wanted = _of_best_groups(wanted, num_groups, num_used_groups, group_best)
@@ -71,6 +72,12 @@ def _(
     if normalised:
         shares = shares / shares.sum(axis=1, keepdims=True)
     return chosen.astype(np.int32), (shares * np.float32(scale)).astype(np.float32)
+
+
+def logistic(x: Array) -> Array:
+    """1 / (1 + exp(-x))"""
+    decay = np.exp(-np.abs(x))  # of |x|, so that nothing overflows
+    return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay))
 
 
 def _softmax(logits: Array) -> Array:

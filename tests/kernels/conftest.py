@@ -30,10 +30,9 @@ from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.types import F32, I8PAGE
+from inferflux.kernels import storage
 from inferflux.kernels.attention.space import BLOCK, PARTIALS, SPAN
 from inferflux.kernels.kernel import StepShape
-from inferflux.kernels.storage import LANES, BfloatRows, FloatRows, Int8Rows, Operand, Pages
-from inferflux.kernels.storage import Array as ArrayOperand
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RunPiece = Callable[..., None]
@@ -166,8 +165,7 @@ def compile_bf16(bf16_target: CpuTarget, machine: Machine) -> Callable[..., Smal
 
 @pytest.fixture
 def assert_close() -> Callable[[Any, Any], None]:
-    compare: Callable[[Any, Any], None] = _beside("closeness.py").assert_close
-    return compare
+    return _beside("closeness.py").assert_close
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ class SmallStep:
         self.tensors = _tensors(self.graph, seed)
         plan = plan_weights(self.graph, target.name)
         files = {name: SimpleNamespace(raw=raw, convert=None) for name, raw in self.tensors.items()}
-        self._weights = pack_weights(plan, SimpleNamespace(tensors=files)).arena  # type: ignore[arg-type]
+        self.arena = pack_weights(plan, SimpleNamespace(tensors=files)).arena  # type: ignore[arg-type]
         self.memory = plan_memory(self.graph, plan, max_tokens, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
         phases = select(self.graph, shape, target.name)
@@ -245,7 +243,7 @@ class SmallStep:
         self, name: str, dtype: str, inputs: Mapping[str, Array], dims: Mapping[str, int]
     ) -> Array:
         if name == "weights":
-            return self._weights
+            return self.arena
         for value in self.graph.inputs:
             if scales_of(value) == name:
                 return inputs[value.hint].scales
@@ -282,11 +280,11 @@ class SmallStep:
     ) -> Array | Int8Result | QuantisedPages:
         shape = tuple(dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
         match self.memory.operands[value]:
-            case FloatRows() as at:
+            case storage.FloatRows() as at:
                 rows = buffers[at.buffer][at.base :][: shape[0] * at.stride].reshape(shape[0], -1)
                 np.testing.assert_array_equal(rows[:, at.columns :], 0, "padding of rows")
                 return rows[:, : at.columns].copy()
-            case Int8Rows() as at:
+            case storage.Int8Rows() as at:
                 blocks = (shape[0], at.blocks)
                 return Int8Result(
                     _at(buffers["scratch_i8"], at.values, shape),
@@ -297,14 +295,16 @@ class SmallStep:
                     if at.first_corrections is None
                     else _at(buffers["scratch_i32"], at.first_corrections, blocks),
                 )
-            case BfloatRows() as at:
+            case storage.BfloatRows() as at:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]
                 halves = pairs.view(np.uint16).astype(np.uint32).reshape(shape)
                 return (halves << 16).view(np.float32)
-            case Pages(scales="") as at:
+            case storage.IntRows() as at:
+                return _at(buffers["scratch_i32"], at.base, shape)
+            case storage.Pages(scales="") as at:
                 return buffers[at.buffer].reshape(shape).copy()
-            case Pages() as at:
-                blocks = (*shape[:3], at.head_dim // I8PAGE.block, LANES)
+            case storage.Pages() as at:
+                blocks = (*shape[:3], at.head_dim // I8PAGE.block, storage.LANES)
                 scales = buffers[at.scales].reshape(blocks).copy()
                 return QuantisedPages(buffers[at.buffer].reshape(shape).copy(), scales)
             case other:
@@ -365,11 +365,11 @@ def _tensors(graph: Graph, seed: int) -> dict[str, Array]:
 
 def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:
     """Rows of floats lie in scratch in a model; here the graph's inputs are such rows too."""
-    rows: dict[Operand, Operand] = {}
+    rows: dict[storage.Operand, storage.Operand] = {}
     for value in graph.inputs:
         width = value.type.shape[-1]
         if value.type.dtype == F32 and len(value.type.shape) == 2 and isinstance(width, int):
-            rows[ArrayOperand(value.hint)] = FloatRows(width, 0, padded(width), value.hint)
+            rows[storage.Array(value.hint)] = storage.FloatRows(width, 0, padded(width), value.hint)
     for value, operand in memory.operands.items():
         memory.operands[value] = rows.get(operand, operand)
 
