@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from inferflux.bench.machine import usable_cores
 from inferflux.cli.build import best_target
-from inferflux.codegen.build import require_head_dim
 from inferflux.codegen.forms import Form, lower
+from inferflux.codegen.head_sizes import require_head_sizes
 from inferflux.codegen.roofline.prediction import (
     DECODE_DEPTH,
     DECODE_SHARE,
@@ -37,8 +37,9 @@ def predict(source: ModelSource, kv_bytes_per_token: int, *, measure: bool) -> d
     """
     target = TARGETS[best_target()]
     config = frontend.config(source)
-    require_head_dim(config, target)
     graphs = lower(source, "default", [target])
+    for graph in graphs.values():
+        require_head_sizes(graph, target)
     return {
         "memory": _memory(graphs, target, config.vocab_size)
         | _pages(kv_bytes_per_token, config.context_length),

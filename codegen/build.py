@@ -23,12 +23,13 @@ from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.autotune.variants import variants_of
 from inferflux.codegen.facts import model_facts
 from inferflux.codegen.forms import Form, lower
+from inferflux.codegen.head_sizes import head_size, require_head_sizes
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, padded
 from inferflux.codegen.packing import PackedWeights, pack_weights
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
-from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget, UnsupportedOnTarget
+from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.templates import package_text, source_text, template_text
 from inferflux.errors import InvalidArgument
@@ -113,7 +114,8 @@ class _TargetBuild:
         tuning: Tuning,
         report: _Share,
     ) -> None:
-        require_head_dim(config, target)
+        for graph in graphs.values():
+            require_head_sizes(graph, target)
         self.source, self.config = source, config
         self.target, self.numerics, self.report = target, numerics, report
         self.choose = tuning.schedule
@@ -219,15 +221,6 @@ def _target(name: str) -> CpuTarget:
     return TARGETS[name]
 
 
-def require_head_dim(config: ModelConfig, target: CpuTarget) -> None:
-    """Refuse heads whose size no kernel has; raises ``UnsupportedOnTarget``."""
-    if config.head_dim % 32:
-        raise UnsupportedOnTarget(
-            target.name,
-            f"heads of {config.head_dim} (attention.key_length); a multiple of 32 it can",
-        )
-
-
 def _kernel_key(phase: Phase, target: CpuTarget) -> KernelKey:
     node = phase.node
     return KernelKey(
@@ -261,6 +254,6 @@ def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:
             assert PAGE_SIZE in shape, f"pages of {pages} do not hold {PAGE_SIZE} tokens"
             streams.append(KVStream(name, dtypes[pages.dtype.name], shape))
             if pages.dtype == I8PAGE:
-                blocks = (*shape[:2], config.head_dim // I8PAGE.block, PAGE_SIZE)
+                blocks = (*shape[:2], head_size(pages) // I8PAGE.block, PAGE_SIZE)
                 streams.append(KVStream(f"{name}_scale", "float16", blocks))
         yield KVGroup(group.layers, group.window, tuple(streams))

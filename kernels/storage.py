@@ -173,7 +173,13 @@ class Vector:
     columns: int
 
     def vector(self, element: str) -> str:
-        return f"f32_of(weights, {self.base} + T.int64(4) * T.cast({element}, 'int64'))"
+        return f"f32_of(weights, {self._at(element)})"
+
+    def scalar(self, element: str) -> str:
+        return f"f32_scalar(weights, {self._at(element)})"
+
+    def _at(self, element: str) -> str:
+        return f"{self.base} + T.int64(4) * T.cast({element}, 'int64')"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
 
     Legal: that is its definition, given one slot, one layer and one rotation, of whole heads, for
     all; nothing else reads the projections.  The appended pages keep their other readers.
+    A head must be whole units of 32 outputs, which kernels turn at once.
     """
     q, keys, values = attention.inputs[:3]
     query = _projection(q, uses)
@@ -52,7 +53,7 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
     if len(biases) not in (0, 3):
         return None
     positions, table, head_dim, pairs = query.rotation
-    if table.type.shape[1] != head_dim:
+    if table.type.shape[1] != head_dim or not _is_whole_units(head_dim):
         return None
     fused = ops.qkv_rope_append(
         *(query.x, key.x, value.x),
@@ -64,6 +65,10 @@ def project_rotate_append(attention: Node, uses: Uses) -> Replacement | None:
         pairs=pairs,
     )
     return dict(zip((q, keys, values), fused, strict=True))
+
+
+def _is_whole_units(head_dim: Attr) -> bool:
+    return isinstance(head_dim, int) and head_dim % 32 == 0
 
 
 def _projection(value: Value, uses: Uses) -> Projection | None:

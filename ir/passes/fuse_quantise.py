@@ -5,6 +5,7 @@ from __future__ import annotations
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Op
 from inferflux.ir.passes.config import PassConfig
+from inferflux.ir.quantised import BLOCK
 from inferflux.ir.rewrite import Replacement, Uses, apply, rewrites
 
 QUANTISING: dict[Op, Op] = {
@@ -24,10 +25,20 @@ def make_quantised(quantise: Node, uses: Uses) -> Replacement | None:
     """quantise(rms_norm(...))  ->  rms_norm_quantise(...), and so for attention and gate_up
 
     Legal: that is their definition.  Another reader of the floats would have them computed twice.
+    Attention writes head by head, so a head must be whole blocks.
     """
     (x,) = quantise.inputs
     if not x.producer or x.producer.op not in QUANTISING or uses[x] > 1:
         return None
+    if x.producer.op is ops.attention and _head_size(x.producer) % BLOCK:
+        return None
     attrs = {**x.producer.attrs, "to": quantise.attrs["to"]}
     fused = QUANTISING[x.producer.op].node(x.producer.inputs, attrs)
     return {quantise.results[0]: fused.results[0]}
+
+
+def _head_size(attention: Node) -> int:
+    """Of values: what it writes for each query head."""
+    size = attention.attrs["value_dim"] or attention.attrs["head_dim"]
+    assert isinstance(size, int), "heads are of a known size"
+    return size

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from inferflux.ir import ops
+from inferflux.ir.alibi import alibi_slopes
 from inferflux.ir.graph import Node, Op
 from inferflux.kernels.cut import width_of
 from inferflux.kernels.kernel import Kernel, Schedule, Scratch, StepShape
@@ -35,7 +36,7 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     The first takes as many tokens at once as there are accumulators for.
     """
     heads = _heads(node)
-    columns = min(_MOST_PAGES, _head_dim(node) // LANES)
+    columns = min(_MOST_PAGES, _value_dim(node) // LANES)
     for sums in _SUMS:
         most = min(shape.max_tokens, max(1, sums // (heads * columns)))
         for tokens in dict.fromkeys((most, 1)):
@@ -60,7 +61,7 @@ def scratch(node: Node) -> Scratch:
 
     Shared by all: results to be merged.
     """
-    record = record_floats(_head_dim(node))
+    record = record_floats(_value_dim(node))
     return Scratch(
         worker=_SUMS[0] * (2 * SPAN + 2 * record),
         shared=PARTIALS * _num_heads(node) * record,
@@ -68,40 +69,43 @@ def scratch(node: Node) -> Scratch:
 
 
 def parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:
-    queries, keys = operands["q"], operands["keys"]
+    queries, keys, values = operands["q"], operands["keys"], operands["values"]
     assert isinstance(queries, FloatRows)
     assert isinstance(keys, Pages)
+    assert isinstance(values, Pages)
     num_heads = queries.columns // keys.head_dim
     units = num_heads // schedule["heads"]
     return {
         "num_heads": num_heads,
         "units": units,
         "splits": units // keys.kv_heads,
-        "record": record_floats(keys.head_dim),
-        "vectors": keys.head_dim // LANES,
+        "value_dim": values.head_dim,
+        "record": record_floats(values.head_dim),
+        "vectors": values.head_dim // LANES,
         "span": SPAN,
         "item": ITEM,
         "merge_item": MERGE,
-        "tiles": [_tile(tokens, schedule, keys) for tokens in _sizes(schedule)],
+        "tiles": [_tile(tokens, schedule, values) for tokens in _sizes(schedule)],
+        "slopes_of": alibi_slopes,
     }
 
 
-def record_floats(head_dim: int) -> int:
+def record_floats(value_dim: int) -> int:
     """One query head's result of one span: its mean, and a vector each of totals and of peaks."""
-    return head_dim + 2 * LANES
+    return value_dim + 2 * LANES
 
 
 def _sizes(schedule: Schedule) -> tuple[int, ...]:
     return (schedule["tokens"], 1) if schedule["tokens"] > 1 else (1,)
 
 
-def _tile(tokens: int, schedule: Schedule, keys: Pages) -> Mapping[str, int]:
+def _tile(tokens: int, schedule: Schedule, values: Pages) -> Mapping[str, int]:
     """``pages`` are scored and ``columns`` vectors of values summed together.
 
     Quantised pages take a second sum for each score, and values by blocks of two vectors.
     """
-    rows, vectors = tokens * schedule["heads"], keys.head_dim // LANES
-    block, each = (2, 2) if keys.scales else (1, 1)
+    rows, vectors = tokens * schedule["heads"], values.head_dim // LANES
+    block, each = (2, 2) if values.scales else (1, 1)
     fitting = range(block, schedule["sums"] // rows + 1, block)
     columns = [block, *(n for n in fitting if vectors % n == 0)]
     pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows * each <= schedule["sums"])
@@ -114,8 +118,13 @@ def _head_dim(node: Node) -> int:
     return head_dim
 
 
+def _value_dim(node: Node) -> int:
+    value_dim = node.attrs["value_dim"]
+    return value_dim if isinstance(value_dim, int) else _head_dim(node)
+
+
 def _num_heads(node: Node) -> int:
-    return width_of(node) // _head_dim(node)
+    return width_of(node) // _value_dim(node)
 
 
 def _heads(node: Node) -> int:

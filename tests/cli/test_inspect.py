@@ -154,7 +154,7 @@ def test_integers_with_scales_are_exact_as_blocks_alone(dtype: DType, how: str) 
     ("fields", "refused"),
     [
         ({"metadata": {"llama.rope.scaling.type": "yarn"}}, "yarn"),
-        ({"head_dim": 16, "heads": 4, "kv_heads": 2}, "heads of 16"),
+        ({"head_dim": 8, "heads": 8, "kv_heads": 2}, "heads of 8"),
         ({"architecture": "llama", "metadata": {"general.architecture": "mamba"}}, "mamba"),
     ],
 )

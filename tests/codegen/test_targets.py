@@ -77,7 +77,16 @@ def test_a_target_that_is_not_known_is_refused_with_those_that_are(source):
         codegen.compile(source, ("cpu:amx",))
 
 
-def test_heads_that_are_no_multiple_of_32_are_refused_by_name(tiny_gguf):
-    source = frontend.open(tiny_gguf(layer_types=("f16",), head_dim=48, hidden=96))
-    with pytest.raises(codegen.UnsupportedOnTarget, match="cpu:portable cannot run heads of 48"):
-        codegen.compile(source, ("cpu:portable",))
+@pytest.mark.parametrize(
+    ("head_dim", "kv_dtype", "refused"),
+    [
+        (24, "f16", "cpu:portable cannot run heads of 24 in pages; a multiple of 16 it can"),
+        (48, "int8", "cpu:portable cannot run heads of 48 in int8 pages; a multiple of 32 it can"),
+    ],
+)
+def test_heads_that_do_not_fit_pages_are_refused_by_name(tiny_gguf, head_dim, kv_dtype, refused):
+    source = frontend.open(
+        tiny_gguf(layer_types=("f16",), heads=4, head_dim=head_dim, hidden=4 * head_dim)
+    )
+    with pytest.raises(codegen.UnsupportedOnTarget, match=refused):
+        codegen.compile(source, ("cpu:portable",), kv_dtype=kv_dtype)

@@ -17,7 +17,7 @@ from inferflux.ir.types import F16, F32, I32, U64, DType, TensorType, tensor
 
 Array = np.ndarray[Any, Any]
 
-VOCAB, HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM = 96, 64, 96, 4, 2, 16
+VOCAB, HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM = 96, 64, 96, 4, 2, 32
 PAGE, CONTEXT, NUM_PAGES = 16, 64, 5
 SAMPLING = {
     "temperature": F32,
@@ -37,7 +37,7 @@ class Layer:
     dtype: DType
     window: int | None = None
     down: DType | None = None  # of ffn_down alone, as k-quant mixes have it
-    scale: float = HEAD_DIM**-0.5
+    scale: float = 0.25
 
     @property
     def theta(self) -> float:
@@ -176,8 +176,8 @@ class Builder:
             count = sum(layer.window == window for layer in self.layers)
             inputs[f"pages.{group}"] = table
             inputs[f"slots.{group}"] = table[sequences, positions // PAGE] * PAGE + positions % PAGE
-            for name in ("k", "v"):
-                shape = (NUM_PAGES, count, KV_HEADS, HEAD_DIM, PAGE)
+            for name, page in (("k", (HEAD_DIM, PAGE)), ("v", (PAGE, HEAD_DIM))):
+                shape = (NUM_PAGES, count, KV_HEADS, *page)
                 inputs[f"{name}.{group}"] = self.random.standard_normal(shape).astype(np.float16)
         return inputs
 

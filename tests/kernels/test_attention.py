@@ -27,11 +27,18 @@ class Case:
     op: object = ops.attention
     layers: int = 1
     scale: float = 0.15
+    value_dim: int | None = None
+    soft_cap: float | None = None
+    alibi: float | None = None
+    alibi_scale: float = 1.0
+    has_sinks: bool = False
 
     def __str__(self) -> str:
-        window = f" window {self.window}" if self.window else ""
         heads = f"{self.kv_heads}x{self.group} heads of {self.head_dim}"
-        return f"{self.op.name} {heads}, {self.pages} pages{window}"
+        kinds = ("window", "value_dim", "soft_cap", "alibi")
+        given = [f" {kind} {getattr(self, kind)}" for kind in kinds if getattr(self, kind)]
+        sinks = " sinks" if self.has_sinks else ""
+        return f"{self.op.name} {heads}, {self.pages} pages{''.join(given)}{sinks}"
 
 
 CASES = [
@@ -45,6 +52,35 @@ CASES = [
     Case(head_dim=96, kv_heads=2, pages=F32, window=100),
     Case(head_dim=64, kv_heads=3, group=3, pages=I8PAGE, layers=2),
     Case(head_dim=128, group=7, pages=I8PAGE, window=33),
+    Case(head_dim=80, kv_heads=3, group=11, scale=0.4, soft_cap=1.5),
+    Case(
+        head_dim=64,
+        group=6,
+        window=20,
+        alibi=8.0,
+        alibi_scale=0.5,
+        has_sinks=True,
+        op=ops.attention_quantise,
+    ),
+    Case(head_dim=96, value_dim=64, group=16, pages=I8PAGE, soft_cap=2.0),
+]
+
+
+KINDS = [
+    {},
+    {"window": 37, "has_sinks": True},
+    {"soft_cap": 2.0, "window": 20},
+    {"alibi": 8.0, "alibi_scale": 0.3},
+    {"op": ops.attention_quantise, "has_sinks": True, "soft_cap": 1.0},
+]
+SIZES = [(size, size) for size in (64, 80, 96, 112, 128, 192, 256)] + [(192, 128), (576, 512)]
+WIDE = [  # every size with every type of page and every kind, over groups of 1..16, and Falcon's 71
+    Case(size, 1 + (number + turn) % 2, group, pages, value_dim=value_dim, **kind)
+    for number, (size, value_dim) in enumerate(SIZES)
+    for turn, (group, kind) in enumerate(zip((1, 4, 16, 71, 12), KINDS, strict=True))
+    for pages in (F16, F32, I8PAGE)
+    if (size % 32 == 0 or pages != I8PAGE) and (value_dim % 32 == 0 or "op" not in kind)
+    if (number + turn + [F16, F32, I8PAGE].index(pages)) % 3 == 0 or group == 71
 ]
 
 
@@ -52,21 +88,28 @@ def graph_of(case):
     width = case.kv_heads * case.group * case.head_dim
     token_inputs = [Value(tensor(I32, "T"), name) for name in ("positions", "sequences")]
     shape = ("N", case.layers, case.kv_heads)
+    sinks = Value(tensor(F32, case.kv_heads * case.group), "sinks", sources=("sinks",))
+    weights = (sinks,) if case.has_sinks else ()
     inputs = (
         Value(tensor(F32, "T", width), "q"),
         Value(tensor(case.pages, *shape, case.head_dim, PAGE), "k.0"),
-        Value(tensor(case.pages, *shape, PAGE, case.head_dim), "v.0"),
+        Value(tensor(case.pages, *shape, PAGE, case.value_dim or case.head_dim), "v.0"),
         *token_inputs,
         Value(tensor(I32, "B", "M"), "pages.0"),
     )
     attended = case.op(
         *inputs,
+        *weights,
         layer=case.layers - 1,
         head_dim=case.head_dim,
         scale=case.scale,
         window=case.window,
+        value_dim=case.value_dim,
+        soft_cap=case.soft_cap,
+        alibi=case.alibi,
+        alibi_scale=case.alibi_scale,
     )
-    return Graph(inputs, (attended,))
+    return Graph(inputs, (attended,), weights)
 
 
 def step_of(case, sequences, seed=0):
@@ -79,20 +122,20 @@ def step_of(case, sequences, seed=0):
     positions = np.concatenate([np.arange(old, old + new) for old, new in sequences])
     shape = (num_pages, case.layers, case.kv_heads, case.head_dim, PAGE)
     width = case.kv_heads * case.group * case.head_dim
-    values_shape = (*shape[:3], PAGE, case.head_dim)
+    values_shape = (*shape[:3], PAGE, case.value_dim or case.head_dim)
     return {
         "q": random.normal(0, 1, (len(positions), width)).astype(np.float32),
-        "k.0": pages_of(case, shape, random),
-        "v.0": pages_of(case, values_shape, random),
+        "k.0": pages_of(case, shape, case.head_dim, random),
+        "v.0": pages_of(case, values_shape, case.value_dim or case.head_dim, random),
         "positions": positions.astype(np.int32),
         "sequences": np.repeat(range(len(sequences)), [n for _, n in sequences]).astype(np.int32),
         "pages.0": table.astype(np.int32),
     }
 
 
-def pages_of(case, shape, random):
+def pages_of(case, shape, head_dim, random):
     if case.pages == I8PAGE:
-        blocks = (*shape[:3], case.head_dim // 32, PAGE)
+        blocks = (*shape[:3], head_dim // 32, PAGE)
         values = random.integers(-127, 128, shape).astype(np.int8)
         return QuantisedPages(values, random.uniform(0.004, 0.02, blocks).astype(np.float16))
     return random.normal(0, 1, shape).astype({F16: np.float16, F32: np.float32}[case.pages])
@@ -108,6 +151,15 @@ def test_attention(compile_graph, assert_close, case):
         [(40, 3), (0, 5), (100, 1), (14, 4)],
     ):
         given = step_of(case, sequences, seed=len(sequences))
+        assert_close(step(given)[0], step.meaning(given)[0])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("case", WIDE, ids=str)
+def test_every_size_page_and_kind_together(compile_graph, assert_close, case):
+    step = compile_graph(graph_of(case))
+    for sequences in ([(40, 3), (0, 5), (100, 1), (14, 4)], [(600, 1), (250, 9)]):
+        given = step_of(case, sequences)
         assert_close(step(given)[0], step.meaning(given)[0])
 
 
@@ -146,7 +198,9 @@ LONG = [(600, 1), (250, 20), (1023, 2), (0, 3)]  # over several spans of 256 key
 
 
 @pytest.mark.parametrize(
-    "case", [CASES[2], CASES[3], CASES[8], Case(head_dim=64, window=400, group=2)], ids=str
+    "case",
+    [CASES[2], CASES[3], CASES[8], Case(head_dim=64, window=400, group=2, has_sinks=True)],
+    ids=str,
 )
 def test_contexts_of_many_spans(compile_graph, assert_close, case):
     step = compile_graph(graph_of(case))

@@ -112,10 +112,11 @@ def test_a_norm_that_floats_read_too_keeps_its_own_node():
 def attend(**change):
     """One attention as the front end writes it; ``change`` breaks what the fusion needs."""
     x, slots, other = rows("x"), vector("slots"), vector("other")
+    head_dim = change.get("head_dim", 32)
     positions, sequences = vector("positions"), vector("sequences")
-    table = ops.rope_table(theta=1e4, head_dim=16, length=64)
-    other_table = ops.rope_table(theta=5e2, head_dim=16, length=64)
-    turn = {"head_dim": 16, "pairs": "adjacent"}
+    table = ops.rope_table(theta=1e4, head_dim=head_dim, length=64)
+    other_table = ops.rope_table(theta=5e2, head_dim=head_dim, length=64)
+    turn = {"head_dim": head_dim, "pairs": "adjacent"}
     q, k, v = (ops.linear(x, weight(name)) for name in ("wq", "wk", "wv"))
     biased = change.get("biases", "")
     q, k, v = (
@@ -126,11 +127,11 @@ def attend(**change):
     k = ops.rope(k, positions, other_table if "table" in change else table, **turn)
     if "rotated value" in change:
         v = ops.rope(v, positions, table, **turn)
-    keys = Value(tensor(F16, "N", 2, 2, 16, 16), "k")
-    values = Value(tensor(F16, "N", 2, 2, 16, 16), "v")
-    place = {"layer": 1, "head_dim": 16}
+    keys = Value(tensor(F16, "N", 2, 32 // head_dim, head_dim, 16), "k")
+    values = Value(tensor(F16, "N", 2, 32 // head_dim, 16, head_dim), "v")
+    place = {"layer": 1, "head_dim": head_dim}
     keys = ops.append_keys(keys, k, other if "slots" in change else slots, **place)
-    value_place = {"layer": 0, "head_dim": 16} if "layer" in change else place
+    value_place = {"layer": 0, "head_dim": head_dim} if "layer" in change else place
     values = ops.append_values(values, v, slots, **value_place)
     pages = Value(tensor(I32, "B", "M"), "pages")
     out = ops.attention(q, keys, values, positions, sequences, pages, **place, scale=0.25)
@@ -148,7 +149,7 @@ def test_projections_rotation_and_append_fuse_and_the_pages_keep_their_readers()
     _, fused, attention = graph.nodes
     assert attention.inputs[:3] == fused.results
     assert graph.outputs[1:] == fused.results[1:]
-    assert fused.attrs == {"layer": 1, "head_dim": 16, "pairs": "adjacent"}
+    assert fused.attrs == {"layer": 1, "head_dim": 32, "pairs": "adjacent"}
 
 
 def test_biases_of_all_three_fuse_with_their_projections():
@@ -170,6 +171,13 @@ def test_biases_of_some_are_added_by_themselves(biases):
 def test_projections_that_differ_or_are_read_elsewhere_are_not_fused(change):
     graph = attend(**{change: True})
     assert fuse_qkv(graph, CONFIG) is graph
+
+
+def test_heads_that_are_not_whole_units_are_neither_projected_nor_quantised_by_one_node():
+    graph = attend(head_dim=16)
+    assert fuse_qkv(graph, CONFIG) is graph
+    product = graph_of(ops.linear(ops.quantise(graph.outputs[0]), weight("o", Q4_1)))
+    assert fuse_quantise(product, CONFIG) is product
 
 
 def test_equal_nodes_become_one_and_unread_weights_go():
