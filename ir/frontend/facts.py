@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from inferflux.ir.frontend.limits import MAX_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Rope:
     theta: float
     size: int  # R: the first elements of a head, which are turned; the rest are left
     factors: tuple[float, ...] = ()  # divide the frequency of each pair; empty: none does
+    magnitude: float = 1.0  # of cosines and sines
+    original: int | None = None  # tokens, beyond which what follows is in force
+    long_factors: tuple[float, ...] = ()  # take the place of ``factors``
+    growth: float | None = None  # theta grows with the length of the sequence
+    reach: int | None = None  # the length that it is scaled to, if that is more than is stated
+    score_scale: float = 1.0  # what YaRN asks of the scores of latent attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,12 @@ class ModelConfig:
             LayerGroup(tuple(at for at, own in enumerate(self.windows) if own == window), window)
             for window in dict.fromkeys(self.windows)
         )
+
+    def turned_by(self, ropes: tuple[Rope | None, ...]) -> ModelConfig:
+        """The same with the rotations of its layers, and as long a context as they are made for."""
+        made_for = (rope.reach for rope in ropes if rope and rope.reach)
+        reach = min(max(made_for, default=0), MAX_SIZE)
+        return replace(self, ropes=ropes, context_length=max(self.context_length, reach))
 
     def place(self, layer: int) -> tuple[int, int]:
         """The KV group of a layer, and the layer's index in it."""

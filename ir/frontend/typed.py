@@ -68,6 +68,24 @@ class Fields:
             raise self.wrong(key, f"is {_spell(value)}, must be an array of strings")
         return value
 
+    def within(self, key: str, least: float, most: float, default: float | None = None) -> float:
+        value = self.positive(key, default)
+        if not least <= value <= most:
+            raise self.wrong(key, f"is {value}, must be {least:g}..{most:g}")
+        return value
+
+    def all_within(self, key: str, least: float, most: float) -> tuple[float, ...]:
+        value = self._value(key, None)
+        numbers = value.tolist() if isinstance(value, np.ndarray) else value
+        if not isinstance(numbers, list | tuple) or any(
+            isinstance(each, bool) or not isinstance(each, int | float) for each in numbers
+        ):
+            raise self.wrong(key, f"is {_spell(value)}, must be an array of numbers")
+        if not all(least <= each <= most for each in numbers):
+            problem = f"spans {min(numbers)}..{max(numbers)}, all must be {least:g}..{most:g}"
+            raise self.wrong(key, problem)
+        return tuple(float(each) for each in numbers)
+
     def wholes(self, key: str) -> tuple[int, ...]:
         value = self._value(key, None)
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":

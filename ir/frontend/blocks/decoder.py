@@ -108,6 +108,10 @@ def _table(rope: Rope, config: ModelConfig) -> Value:
         head_dim=rope.size,
         length=config.context_length,
         factors=rope.factors,
+        magnitude=rope.magnitude,
+        original=rope.original,
+        long_factors=rope.long_factors,
+        growth=rope.growth,
     )
     return table
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from inferflux.ir.frontend.facts import ModelConfig, Rope
 from inferflux.ir.frontend.form import Form, Stated, Windows, read_shape
-from inferflux.ir.frontend.gguf.rope import rope_facts, rotated_size
+from inferflux.ir.frontend.gguf import rope
 from inferflux.ir.frontend.gguf.windows import stated_windows
 from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.source import ModelSource
@@ -30,8 +30,7 @@ _READ = frozenset(
         "attention.sliding_window",
         "attention.sliding_window_pattern",
         "attention.value_length",
-        "rope.dimension_count",
-        "rope.freq_base",
+        *rope.KEYS,
     }
 )
 # Keys with which a file may ask for another formula, and the values with which it does not.
@@ -41,11 +40,8 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "attention.max_alibi_bias": (0.0,),
     "expert_count": (0,),
     "expert_used_count": (0,),
-    "rope.scale_linear": (1.0,),
-    "rope.scaling.factor": (1.0,),
-    "rope.scaling.finetuned": (False,),
-    "rope.scaling.type": ("none", "linear"),  # linear by 1.0, as the factor's row says
     "use_parallel_residual": (False,),
+    **rope.NEUTRAL,
 }
 # The same of keys that mean one thing in every file.
 _NEUTRAL_ANYWHERE: Mapping[str, tuple[object, ...]] = {
@@ -59,8 +55,8 @@ Ropes = tuple[Rope | None, ...]
 
 def same_in_all(source: ModelSource, config: ModelConfig, tensors: tuple[str, ...]) -> Ropes:
     """Every layer turns its heads alike."""
-    size = rotated_size(source, config.head_dim)
-    return (rope_facts(source, size, tensors),) * config.num_layers
+    size = rope.rotated_size(source, config.head_dim)
+    return (rope.rope_facts(source, size, tensors),) * config.num_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ def config(source: ModelSource, metadata: Metadata) -> ModelConfig:
     _require_one_head_size(fields, shape.head_dim)
     windows = metadata.windows(fields, shape.num_layers)
     seen = replace(shape, windows=windows, pairs=metadata.pairs)
-    return replace(seen, ropes=metadata.ropes(source, seen, metadata.rope_tensors))
+    return seen.turned_by(metadata.ropes(source, seen, metadata.rope_tensors))
 
 
 def _refuse_other_formulas(fields: Fields, metadata: Metadata) -> None:

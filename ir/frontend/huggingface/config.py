@@ -99,7 +99,7 @@ def config(source: HuggingFaceModel) -> ModelConfig:
     )
     windows = published.windows(fields, shape.num_layers)
     seen = replace(shape, windows=windows, pairs=published.pairs)
-    return replace(seen, ropes=published.ropes(fields, seen))
+    return seen.turned_by(published.ropes(fields, seen))
 
 
 def _refuse_other_formulas(fields: Fields, published: Published, keys: Mapping[str, str]) -> None:

@@ -1,15 +1,27 @@
-"""How config.json says that rotations are scaled: a factor for each pair of a head."""
+"""How config.json says that rotations are scaled."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from inferflux.ir.frontend.facts import Rope
+from inferflux.ir.frontend.limits import MAX_SIZE
+from inferflux.ir.frontend.rope_scaling import (
+    BASES,
+    NUMBERS,
+    STRETCHES,
+    Llama3,
+    Yarn,
+    longrope_magnitude,
+    yarn_magnitude,
+)
 from inferflux.ir.frontend.typed import Fields
 
 _GROUPS = ("rope_parameters", "rope_scaling")  # today's name, and the one of older files
-_KINDS = ("default", "llama3")
 _SHARE = "partial_rotary_factor"
+_ORIGINAL = "original_max_position_embeddings"
+_CONTEXT = "max_position_embeddings"
 
 
 def rope_facts(config: Fields, size: int, inner: str = "") -> Rope:
@@ -20,19 +32,16 @@ def rope_facts(config: Fields, size: int, inner: str = "") -> Rope:
     """
     group = f"{_group(config)}{f'.{inner}' if inner else ''}"
     kind_key = _kind_key(config, group)
-    kind = config.text(kind_key, "default")
-    if kind not in _KINDS:
-        known = " or ".join(map(repr, _KINDS))
-        raise config.unsupported(kind_key, f"is {kind!r}, only {known} is supported")
-    read = {kind_key, f"{group}.rope_theta", f"{group}.type", f"{group}.rope_type"}
-    read.add(f"{group}.{_SHARE}")
-    theta = _theta(config, group)
-    factors: tuple[float, ...] = ()
-    if kind == "llama3":
-        read |= {f"{group}.{name}" for name in _LLAMA3}
-        factors = _llama3_factors(config, group, theta, size)
+    kind = _SCALINGS.get(config.text(kind_key, "default"))
+    if kind is None:
+        known = " or ".join(map(repr, _SCALINGS))
+        raise config.unsupported(
+            kind_key, f"is {config.text(kind_key)!r}, only {known} is supported"
+        )
+    stated = _Stated(config, group)
+    read = {f"{group}.{name}" for name in (*kind.keys, "rope_theta", "type", "rope_type", _SHARE)}
     _refuse_others(config, group, read)
-    return Rope(theta, size, factors)
+    return kind.scale(Rope(_theta(config, group), size), stated)
 
 
 def rotated_size(config: Fields, head_dim: int, default: float | None = None) -> int:
@@ -49,28 +58,139 @@ def rotated_size(config: Fields, head_dim: int, default: float | None = None) ->
 
 
 def is_rope_key(key: str) -> bool:
-    return key == "rope_theta" or key.startswith(tuple(f"{group}." for group in _GROUPS))
+    """Whether it is read here, or says nothing where rotations are not scaled."""
+    return key in ("rope_theta", _ORIGINAL) or key.startswith(
+        tuple(f"{group}." for group in _GROUPS)
+    )
 
 
-_LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """The scaling of one group of keys."""
+
+    config: Fields
+    group: str
+
+    def number(self, name: str, default: float | None = None) -> float:
+        return self.config.within(f"{self.group}.{name}", *NUMBERS, default)
+
+    def stretch(self, default: float | None = None) -> float:
+        return self.config.within(f"{self.group}.factor", *STRETCHES, default)
+
+    def has(self, name: str) -> bool:
+        return self.config.has(f"{self.group}.{name}")
+
+    @property
+    def context_length(self) -> int:
+        return self.config.whole(_CONTEXT, 1, MAX_SIZE)
+
+    @property
+    def original(self) -> int:
+        """Phi-3 states it beside the group, which is believed first; else it is the context."""
+        key = _ORIGINAL if self.config.has(_ORIGINAL) else f"{self.group}.{_ORIGINAL}"
+        return self.config.whole(key, 2, MAX_SIZE, default=self.context_length)
+
+    def factors(self, name: str, size: int) -> tuple[float, ...]:
+        key = f"{self.group}.{name}"
+        factors = self.config.all_within(key, *NUMBERS)
+        if len(factors) != size // 2:
+            raise self.config.wrong(
+                key, f"has {len(factors)} entries for {size // 2} pairs of a head"
+            )
+        return factors
 
 
-def _llama3_factors(config: Fields, group: str, theta: float, head_dim: int) -> tuple[float, ...]:
-    """Long waves are stretched by the factor, short ones are left, those between are mixed.
+def _default(rope: Rope, stated: _Stated) -> Rope:
+    return rope
 
-    ``transformers.modeling_rope_utils._compute_llama3_parameters``.
-    """
-    factor, low, high, original = (config.positive(f"{group}.{name}") for name in _LLAMA3)
+
+def _linear(rope: Rope, stated: _Stated) -> Rope:
+    return replace(rope, factors=(stated.stretch(),) * (rope.size // 2))
+
+
+def _llama3(rope: Rope, stated: _Stated) -> Rope:
+    low, high = stated.number("low_freq_factor"), stated.number("high_freq_factor")
     if high <= low:
         problem = f"is {high}, must be above low_freq_factor, which is {low}"
-        raise config.wrong(f"{group}.high_freq_factor", problem)
+        raise stated.config.wrong(f"{stated.group}.high_freq_factor", problem)
+    scaling = Llama3(stated.stretch(), low, high, stated.original)
+    return replace(rope, factors=scaling.factors(rope.theta, rope.size))
 
-    def divisor(pair: int) -> float:
-        turns = original * math.pow(theta, -2 * pair / head_dim) / (2 * math.pi)
-        smooth = min(max((turns - low) / (high - low), 0.0), 1.0)
-        return 1 / ((1 - smooth) / factor + smooth)
 
-    return tuple(divisor(pair) for pair in range(head_dim // 2))
+def _yarn(rope: Rope, stated: _Stated) -> Rope:
+    factor = stated.stretch()
+    truncates = stated.config.flag(f"{stated.group}.truncate", True)
+    fast, slow = stated.number("beta_fast", 32.0), stated.number("beta_slow", 1.0)
+    scaling = Yarn(factor, stated.original, fast, slow, truncates)
+    all_dim = stated.number("mscale_all_dim") if stated.has("mscale_all_dim") else None
+    return replace(
+        rope,
+        factors=scaling.factors(rope.theta, rope.size),
+        magnitude=_yarn_magnitude(stated, factor, all_dim),
+        reach=scaling.reach,
+        score_scale=1.0 if all_dim is None else yarn_magnitude(factor, all_dim) ** 2,
+    )
+
+
+def _yarn_magnitude(stated: _Stated, factor: float, all_dim: float | None) -> float:
+    """What is stated; else the ratio of DeepSeek's two, if it states both."""
+    if stated.has("attention_factor"):
+        return stated.number("attention_factor")
+    if all_dim is None or not stated.has("mscale"):
+        return yarn_magnitude(factor)
+    return yarn_magnitude(factor, stated.number("mscale")) / yarn_magnitude(factor, all_dim)
+
+
+def _dynamic(rope: Rope, stated: _Stated) -> Rope:
+    """The context that is stated is the one of training, unlike with the others."""
+    growth, original = stated.stretch(), stated.context_length
+    return replace(rope, growth=growth, original=original, reach=int(growth * original))
+
+
+def _longrope(rope: Rope, stated: _Stated) -> Rope:
+    original = stated.original
+    stretch = stated.stretch(max(1.0, stated.context_length / original))
+    return replace(
+        rope,
+        factors=stated.factors("short_factor", rope.size),
+        long_factors=stated.factors("long_factor", rope.size),
+        original=original,
+        magnitude=stated.number("attention_factor", longrope_magnitude(stretch, original)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaling:
+    """A kind of scaling, and the keys of its group."""
+
+    scale: Callable[[Rope, _Stated], Rope]
+    keys: tuple[str, ...] = ()
+
+
+_LONGROPE = _Scaling(
+    _longrope, ("short_factor", "long_factor", "factor", "attention_factor", _ORIGINAL)
+)
+_SCALINGS: Mapping[str, _Scaling] = {
+    "default": _Scaling(_default, (_ORIGINAL,)),
+    "linear": _Scaling(_linear, ("factor",)),
+    "llama3": _Scaling(_llama3, ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL)),
+    "yarn": _Scaling(
+        _yarn,
+        (
+            "factor",
+            "attention_factor",
+            "beta_fast",
+            "beta_slow",
+            "mscale",
+            "mscale_all_dim",
+            "truncate",
+            _ORIGINAL,
+        ),
+    ),
+    "dynamic": _Scaling(_dynamic, ("factor",)),
+    "longrope": _LONGROPE,
+    "su": _LONGROPE,  # its first name
+}
 
 
 def _group(config: Fields) -> str:
@@ -89,12 +209,12 @@ def _kind_key(config: Fields, group: str) -> str:
 
 def _theta(config: Fields, group: str) -> float:
     inner = f"{group}.rope_theta"
-    theta = config.positive("rope_theta", 10000.0)
+    theta = config.within("rope_theta", *BASES, 10000.0)
     if not config.has(inner):
         return theta
-    if config.has("rope_theta") and config.positive(inner) != theta:
+    if config.has("rope_theta") and config.within(inner, *BASES) != theta:
         raise config.wrong(inner, f"is {config.values[inner]}, rope_theta is {theta}")
-    return config.positive(inner)
+    return config.within(inner, *BASES)
 
 
 def _refuse_others(config: Fields, group: str, read: set[str]) -> None:

@@ -116,6 +116,22 @@ def test_rope_factors_divide_the_frequencies_of_their_pairs():
             )
 
 
+def test_rows_beyond_the_original_length_are_turned_by_the_long_factors():
+    shape = {"theta": 100.0, "head_dim": 4, "length": 20}
+    short, long = (ops.rope_table.numpy(**shape, factors=each) for each in ((1.0, 2.0), (3.0, 5.0)))
+    both = {"factors": (1.0, 2.0), "long_factors": (3.0, 5.0), "original": 7}
+    table = ops.rope_table.numpy(**shape, **both, magnitude=1.5)
+    np.testing.assert_allclose(table, 1.5 * np.r_[short[:7], long[7:]], rtol=1e-6)
+
+
+def test_each_row_of_a_growing_base_is_that_of_a_sequence_that_ends_there():
+    table = ops.rope_table.numpy(theta=100.0, head_dim=8, length=20, growth=3.0, original=8)
+    for row in range(20):
+        base = 100.0 * (3.0 * max(row + 1, 8) / 8 - 2.0) ** (8 / 6)
+        same = ops.rope_table.numpy(theta=base, head_dim=8, length=20)
+        np.testing.assert_allclose(table[row], same[row], rtol=1e-6)
+
+
 def test_appending_writes_one_slot_of_one_layer_and_leaves_the_operand_alone():
     pages = np.zeros((2, 3, KV_HEADS, HEAD_DIM, PAGE))
     x = floats(2, KV_HEADS * HEAD_DIM)

@@ -71,6 +71,18 @@ REFUSED = [
         {"theta": 1e4, "head_dim": 4, "length": 9, "factors": (1.0, 0.0)},
         "factors (1.0, 0.0) are not all positive",
     ),
+    (
+        ops.rope_table,
+        (),
+        {"theta": 1e4, "head_dim": 4, "length": 9, "long_factors": (1.0, 2.0)},
+        "original is None, must be the length from which rows are turned apart",
+    ),
+    (
+        ops.rope_table,
+        (),
+        {"theta": 1e4, "head_dim": 4, "length": 9, "growth": 0.5, "original": 4},
+        "growth 0.5 is below 1",
+    ),
     (ops.add_bias, (X, v(F32, 32)), {}, "bias f32[32] does not span the rows of f32[T, 64]"),
     (
         ops.qkv_rope_append,

@@ -65,7 +65,6 @@ LLAMA3 = rope(
     high_freq_factor=4.0,
     original_max_position_embeddings=ORIGINAL,
 )
-SCALING = "scaled rotations"
 YARN = {"factor": 4.0, "original_max_position_embeddings": ORIGINAL}
 
 
@@ -92,21 +91,20 @@ def _llamas() -> Iterator[Entry]:
     # Unlike Qwen2's, o_proj has a bias, too.
     biases = {"attention_bias": True, "mlp_bias": True}
     yield Entry("llama-biases", "llama", biases, pending="biases of every projection")
-    yield Entry("llama-linear", "llama", rope("linear", factor=4.0), pending=SCALING)
+    yield Entry("llama-linear", "llama", rope("linear", factor=4.0))
     yield Entry("llama-llama3", "llama", LLAMA3)
-    yield Entry("llama-yarn", "llama", rope("yarn", **YARN), pending=SCALING)
-    odd = {"beta_fast": 16.0, "beta_slow": 2.0, "attention_factor": 1.25, "truncate": False}
-    yield Entry(
-        "llama-yarn-stated", "llama", rope("yarn", **YARN, **odd), has_gguf=False, pending=SCALING
-    )
-    dynamic = rope("dynamic", factor=2.0) | {"max_position_embeddings": ORIGINAL}
+    yield Entry("llama-yarn", "llama", rope("yarn", **YARN))
+    odd = {"beta_fast": 16.0, "beta_slow": 2.0, "attention_factor": 1.25}
+    stated = rope("yarn", **YARN, **odd)
+    replaced = "it computes the factor of cosines itself, whatever the file states"
+    yield Entry("llama-yarn-stated", "llama", stated, not_in_peer=replaced)
+    dynamic = rope("dynamic", factor=3.0) | {"max_position_embeddings": ORIGINAL}
     yield Entry(
         "llama-dynamic",
         "llama",
         dynamic,
         has_gguf=False,
         is_rotated_by_length=True,
-        pending=SCALING,
     )
     yield Entry("mistral", "mistral", {"sliding_window": None})
     # A GGUF of it loses the window, so the two are other formulas beyond it.
@@ -150,7 +148,7 @@ def _qwens() -> Iterator[Entry]:
     yield Entry("qwen2", "qwen2", {"tie_word_embeddings": True})
     window = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1}
     yield Entry("qwen2-window", "qwen2", window, has_gguf=False)
-    yield Entry("qwen2-yarn", "qwen2", rope("yarn", **YARN), pending=SCALING)
+    yield Entry("qwen2-yarn", "qwen2", rope("yarn", **YARN))
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
     shared = {**experts, "shared_expert_intermediate_size": 48}
     yield Entry("qwen2-moe", "qwen2_moe", shared)
