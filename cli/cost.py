@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 from inferflux.ir.graph import Graph, Node, Value
@@ -16,8 +17,12 @@ class TokenCost:
 
     weight_bytes: int
     flops: int
-    kv_bytes: int  # written once, and read again by every later token
+    kv_bytes_by_group: tuple[int, ...]  # written once, and read again by every later token
     attention_flops: int  # per token of context
+
+    @property
+    def kv_bytes(self) -> int:
+        return sum(self.kv_bytes_by_group)
 
 
 def token_cost(graph: Graph) -> TokenCost:
@@ -26,7 +31,7 @@ def token_cost(graph: Graph) -> TokenCost:
     return TokenCost(
         weight_bytes=sum(_weight_bytes(node, weights) for node in graph.nodes),
         flops=sum(_linear_flops(node) for node in graph.nodes),
-        kv_bytes=sum(_kv_bytes(value) for value in graph.inputs if value.hint.startswith(_PAGES)),
+        kv_bytes_by_group=_kv_bytes_by_group(graph),
         attention_flops=sum(_attention_flops(node) for node in graph.nodes),
     )
 
@@ -46,10 +51,20 @@ def _linear_flops(node: Node) -> int:
 
 
 def _attention_flops(node: Node) -> int:
-    """Scores and weighted sum: two products of H * D_h per token of context."""
+    """Scores, a product of H * D_h per token of context, and the weighted sum, one of H * D_v."""
     if node.op.name != "attention":
         return 0
-    return 4 * _static(node.inputs[0].type.shape[-1])
+    widths = (node.inputs[0].type.shape[-1], node.results[0].type.shape[-1])
+    return 2 * sum(map(_static, widths))
+
+
+def _kv_bytes_by_group(graph: Graph) -> tuple[int, ...]:
+    """In the order of the groups, by the numbers in the names of their pages."""
+    by_group: defaultdict[int, int] = defaultdict(int)
+    for value in graph.inputs:
+        if value.hint.startswith(_PAGES):
+            by_group[int(value.hint.partition(".")[2])] += _kv_bytes(value)
+    return tuple(by_group[group] for group in sorted(by_group))
 
 
 def _kv_bytes(pages: Value) -> int:

@@ -86,7 +86,7 @@ class ModelDescription:
                 "context_length": config.context_length,
                 "layers": config.num_layers,
                 "nodes_as_imported": len(imported.nodes),
-                **predict(self._source, cost.kv_bytes, measure=measure),
+                **predict(self._source, cost.kv_bytes_by_group, measure=measure),
                 "cost": _cost(cost),
                 "graph": self.graph(before=False),
             }

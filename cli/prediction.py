@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from inferflux.bench.machine import usable_cores
 from inferflux.cli.build import best_target
+from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.codegen.forms import Form, lower
 from inferflux.codegen.head_sizes import require_head_sizes
 from inferflux.codegen.roofline.prediction import (
@@ -19,9 +20,11 @@ from inferflux.codegen.roofline.prediction import (
 from inferflux.codegen.roofline.work import step_work
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import TARGETS
+from inferflux.engine.retention import Retention
 from inferflux.errors import MissingPackages
 from inferflux.ir import frontend
-from inferflux.ir.frontend import ModelSource
+from inferflux.ir.frontend import ModelConfig, ModelSource
+from inferflux.ir.frontend.facts import LayerGroup
 from inferflux.ir.graph import Graph
 from inferflux.ir.types import I8PAGE
 
@@ -30,8 +33,10 @@ _GIGA: Final = 1e9
 _SCRATCH_BYTES: Final = {"scratch_f32": 4, "scratch_i8": 1, "scratch_i32": 4}
 
 
-def predict(source: ModelSource, kv_bytes_per_token: int, *, measure: bool) -> dict[str, Any]:
-    """``memory`` and ``prediction`` as plain values; ``kv_bytes_per_token`` in float16.
+def predict(
+    source: ModelSource, kv_bytes_per_token: Sequence[int], *, measure: bool
+) -> dict[str, Any]:
+    """``memory`` and ``prediction`` as plain values; ``kv_bytes_per_token`` by group, in float16.
 
     Raises ``UnsupportedOnTarget`` where the model cannot be compiled for this machine.
     """
@@ -41,8 +46,7 @@ def predict(source: ModelSource, kv_bytes_per_token: int, *, measure: bool) -> d
     for graph in graphs.values():
         require_head_sizes(graph, target)
     return {
-        "memory": _memory(graphs, target, config.vocab_size)
-        | _pages(kv_bytes_per_token, config.context_length),
+        "memory": _memory(graphs, target, config.vocab_size) | _pages(kv_bytes_per_token, config),
         "prediction": _speed(graphs, target, config.context_length, measure=measure),
     }
 
@@ -58,15 +62,28 @@ def _scratch_bytes(form: Form) -> int:
     return sum(size * form.memory.sizes[name] for name, size in _SCRATCH_BYTES.items())
 
 
-def _pages(per_token: int, context_length: int) -> dict[str, int]:
+def _pages(per_token: Sequence[int], config: ModelConfig) -> dict[str, int]:
     """Keys and values, of one token and of a sequence as long as the context."""
-    int8 = per_token // _F16_BYTES * I8PAGE.block_bytes // I8PAGE.block
+    whole = sum(
+        each * _kept_tokens(group, config.context_length)
+        for each, group in zip(per_token, config.kv_groups, strict=True)
+    )
     return {
-        "kv_bytes_per_token_f16": per_token,
-        "kv_bytes_per_token_int8": int8,
-        "kv_bytes_whole_context_f16": per_token * context_length,
-        "kv_bytes_whole_context_int8": int8 * context_length,
+        "kv_bytes_per_token_f16": sum(per_token),
+        "kv_bytes_per_token_int8": _in_int8(sum(per_token)),
+        "kv_bytes_whole_context_f16": whole,
+        "kv_bytes_whole_context_int8": _in_int8(whole),
     }
+
+
+def _kept_tokens(group: LayerGroup, context_length: int) -> int:
+    """At the end of the context: of a window, the pages that it touches at most."""
+    pages = Retention(group.window).most_pages(context_length, chunk_tokens=1)
+    return min(context_length, pages * PAGE_SIZE)
+
+
+def _in_int8(f16_bytes: int) -> int:
+    return f16_bytes // _F16_BYTES * I8PAGE.block_bytes // I8PAGE.block
 
 
 def _speed(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inferflux.engine.errors import ContextLengthExceeded, RequestRejected
 from inferflux.engine.messages import MAX_LOGPROBS, Request, SamplingParams
-from inferflux.engine.pages import pages_for
+from inferflux.engine.retention import pages_for
 
 MAX_ID_LENGTH = 256
 MAX_STOP_TOKENS = 128

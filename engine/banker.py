@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+
+class Bankers:
+    """A banker for each KV group: a sequence takes as many pages of all groups, or fewer.
+
+    A group with a window gets pages back before a sequence ends.  Its need is counted to the most
+    it ever holds, so that giving back k pages raises need, free, and nothing else by k: no slack
+    falls.
+    """
+
+    def __init__(self, num_free: Iterable[int]) -> None:
+        self._bankers = [Banker(count) for count in num_free]
+
+    @property
+    def headroom(self) -> int:
+        """Pages of every group that the next sequence may take."""
+        return min(banker.headroom for banker in self._bankers)
+
+    def go_on(self, num_held: Sequence[int], most: Sequence[int], num_taken: int) -> None:
+        """As ``Banker.go_on``: what a sequence held of each group, and the most it ever holds."""
+        for banker, held, limit in zip(self._bankers, num_held, most, strict=True):
+            banker.go_on(held, limit - held, num_taken)
+
 
 class Banker:
     """One pass over the running sequences, oldest first, that says who may take how many pages.

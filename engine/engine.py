@@ -54,8 +54,10 @@ class Engine:
         self._runner = runner
         self._config = config
         self._drafter = drafter or NoDraft()
-        self._kv = PagedKVCache(num_pages)
-        self._limits = Limits(runner.vocab_size, model.context_length, self._kv.capacity)
+        self._kv = PagedKVCache(num_pages, [group.window for group in runner.kv_groups])
+        chunk_tokens = min(config.chunk_tokens, runner.max_step_tokens)
+        capacity = self._kv.capacity(model.context_length, chunk_tokens)
+        self._limits = Limits(runner.vocab_size, model.context_length, capacity)
         self._lanes = LaneTable(
             config.max_sequences, model.context_length, len(num_pages), runner.vocab_size
         )
@@ -64,7 +66,7 @@ class Engine:
             self._lanes,
             self._limits,
             max_open=config.max_open,
-            chunk_tokens=min(config.chunk_tokens, runner.max_step_tokens),
+            chunk_tokens=chunk_tokens,
             max_logit_rows=runner.max_logit_rows,
             clock=clock,
         )

@@ -7,8 +7,8 @@ import numpy as np
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.determinism import Determinism, in_force
 from inferflux.engine.lanes import LaneTable, rows_of
-from inferflux.engine.pages import pages_for
 from inferflux.engine.plan import Drafts, Plan
+from inferflux.engine.retention import pages_for
 from inferflux.engine.step import Array, SamplingRows, StepInputs
 
 

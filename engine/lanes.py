@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferflux.engine.pages import Pages, pages_for
+from inferflux.engine.pages import Pages
+from inferflux.engine.retention import pages_for
 from inferflux.engine.sequence import Sequence
 from inferflux.engine.step import Array
 
@@ -40,7 +41,6 @@ class LaneTable:
     def take(self, sequence: Sequence) -> None:
         """Seat a sequence: give it a lane, and write what is asked of it into the table."""
         lane = sequence.lane = self._free.pop()
-        sequence.pages = tuple([] for _ in self.page_tables)
         prompt = sequence.request.prompt
         self.tokens[lane, : len(prompt)] = prompt
         self.num_prompt_tokens[lane] = len(prompt)
@@ -51,9 +51,9 @@ class LaneTable:
 
     def extend(self, sequence: Sequence, pages: Pages) -> None:
         """Give a seated sequence more pages."""
-        for table, held, taken in zip(self.page_tables, sequence.pages, pages, strict=True):
-            table[sequence.lane, len(held) : len(held) + len(taken)] = taken
-            held += taken
+        for table, held, taken in zip(self.page_tables, sequence.held, pages, strict=True):
+            table[sequence.lane, held.end : held.end + len(taken)] = taken
+            held.pages += taken
 
     def append(self, sequence: Sequence, token: int) -> None:
         self.tokens[sequence.lane, sequence.num_tokens] = token

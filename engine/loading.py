@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from inferflux.codegen import artifact as artifacts
-from inferflux.codegen.artifact.compiled import PAGE_SIZE
+from inferflux.codegen.artifact.compiled import PAGE_SIZE, KVGroup
 from inferflux.engine.config import EngineConfig
 from inferflux.engine.engine import Engine, ServedModel
 from inferflux.engine.messages import Request, SamplingParams
 from inferflux.engine.pages import divide
+from inferflux.engine.retention import Retention
 from inferflux.engine.runtime import make_runner
 from inferflux.errors import InvalidArgument
 
@@ -21,7 +22,11 @@ def load(config: EngineConfig) -> Engine:
     features = artifacts.machine_features()
     loaded = artifacts.load_target(config.artifact, config.target, features, config.record_dir)
     target = loaded.target
-    num_pages = divide(config.kv_bytes, target.kv_groups)
+    num_pages = divide(
+        config.kv_bytes,
+        target.kv_groups,
+        [_most_pages(group, loaded, config.max_sequences) for group in target.kv_groups],
+    )
     if not all(num_pages):
         least = sum(group.page_bytes for group in target.kv_groups)
         raise InvalidArgument(
@@ -41,6 +46,16 @@ def load(config: EngineConfig) -> Engine:
     engine = Engine(runner, model, config, num_pages)
     warm(engine)
     return engine
+
+
+def _most_pages(group: KVGroup, loaded: artifacts.ServedTarget, max_sequences: int) -> int | None:
+    """Of a group with a window: what all sequences that may run can ever hold."""
+    if group.window is None:
+        return None
+    chunk_tokens = loaded.target.step.max_step_tokens
+    return max_sequences * Retention(group.window).most_pages(
+        loaded.facts.context_length, chunk_tokens
+    )
 
 
 def warm(engine: Engine) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.admission import Limits, admit
-from inferflux.engine.banker import Banker
+from inferflux.engine.banker import Bankers
 from inferflux.engine.errors import QueueFull, RequestRejected
 from inferflux.engine.lanes import LaneTable
 from inferflux.engine.messages import FinishReason, Request, TokenOutput
 from inferflux.engine.outputs import StepRows, refusal
-from inferflux.engine.pages import PagedKVCache, pages_for
+from inferflux.engine.pages import PagedKVCache
 from inferflux.engine.plan import Plan, PlanBuilder
+from inferflux.engine.retention import pages_for
 from inferflux.engine.sequence import Sequence
 from inferflux.engine.step import StepOutputs
 from inferflux.errors import InferFluxError
@@ -23,8 +24,9 @@ class Scheduler:
     """Continuous batching, first come, first served.
 
     A sequence is admitted when a lane is free and the banker grants the pages of its first chunk.
-    It takes more as it grows, and keeps all until it ends: nothing is preempted. Where the banker
-    grants none it sits the step out, which the oldest never does, so nothing starves or deadlocks.
+    It takes more as it grows, and keeps what its tokens see until it ends: nothing is preempted.
+    Where the banker grants none it sits the step out, which the oldest never does, so nothing
+    starves or deadlocks.
     """
 
     def __init__(
@@ -69,7 +71,8 @@ class Scheduler:
         max_length = admit(request, self._limits)
         if len(self._running) + len(self._waiting) >= self._max_open:
             raise QueueFull(f"{self._max_open} requests are open: try again later")
-        self._waiting[request_id] = Sequence(request, max_length)
+        most_pages = self._kv.most_pages(max_length, self._chunk_tokens)
+        self._waiting[request_id] = Sequence(request, max_length, most_pages)
 
     def abort(self, request_id: str) -> None:
         """End a request, in whatever phase it is.  One that has ended already is no error."""
@@ -89,10 +92,10 @@ class Scheduler:
         self._expire()
         num_streams = sum(sequence.is_decoding for sequence in self._running.values())
         plan = PlanBuilder(self._chunk_tokens, self._max_logit_rows, num_streams)
-        banker = Banker(self._kv.num_free_in_every_group)
+        bankers = Bankers(self._kv.num_free_by_group)
         for sequence in self._running.values():
-            self._advance(sequence, plan, banker)
-        self._admit_waiting(plan, banker)
+            self._advance(sequence, plan, bankers)
+        self._admit_waiting(plan, bankers)
         return plan.build()
 
     def commit(self, plan: Plan, outputs: StepOutputs) -> list[TokenOutput]:
@@ -103,6 +106,7 @@ class Scheduler:
             plan.sequences, plan.num_tokens, plan.num_rows, strict=True
         ):
             sequence.num_computed_tokens += num_tokens
+            self._kv.forget(sequence.held, sequence.num_computed_tokens)
             output = self._settle(sequence, step, step.take(num_rows))
             if output is not None:
                 settled.append(output)
@@ -127,13 +131,13 @@ class Scheduler:
         for request_id in overdue:
             self.abort(request_id)
 
-    def _advance(self, sequence: Sequence, plan: PlanBuilder, banker: Banker) -> None:
+    def _advance(self, sequence: Sequence, plan: PlanBuilder, bankers: Bankers) -> None:
         """Plan what fits the pages it has and those it may take; it pauses if nothing does."""
-        num_held, num_computed = sequence.num_pages, sequence.num_computed_tokens
-        room = (num_held + banker.headroom) * PAGE_SIZE - num_computed
+        end_page, num_computed = sequence.end_page, sequence.num_computed_tokens
+        room = (end_page + bankers.headroom) * PAGE_SIZE - num_computed
         num_tokens = min(plan.room_for(sequence), room)
-        num_taken = pages_for(num_computed + num_tokens) - num_held
-        banker.go_on(num_held, sequence.max_pages - num_held, num_taken)
+        num_taken = pages_for(num_computed + num_tokens) - end_page
+        bankers.go_on(sequence.num_held, sequence.most_pages, num_taken)
         if num_taken:
             pages = self._kv.reserve(num_taken)
             assert pages is not None, f"{num_taken} pages were granted and are not free"
@@ -141,24 +145,25 @@ class Scheduler:
         if num_tokens:
             plan.add(sequence, num_tokens)
 
-    def _admit_waiting(self, plan: PlanBuilder, banker: Banker) -> None:
+    def _admit_waiting(self, plan: PlanBuilder, bankers: Bankers) -> None:
         """Seat the queue's head as long as its first chunk fits; nobody overtakes it."""
         while self._waiting and self._lanes.num_free:
             sequence = next(iter(self._waiting.values()))
             num_tokens = plan.room_for(sequence)
-            if not num_tokens or pages_for(num_tokens) > banker.headroom:
+            if not num_tokens or pages_for(num_tokens) > bankers.headroom:
                 return
             del self._waiting[sequence.request.request_id]
             self._running[sequence.request.request_id] = sequence
             self._lanes.take(sequence)
-            self._advance(sequence, plan, banker)
+            sequence.held = self._kv.nothing()
+            self._advance(sequence, plan, bankers)
 
     def _end(self, sequence: Sequence) -> None:
         """Forget a sequence and free all it holds."""
         request_id = sequence.request.request_id
         if self._waiting.pop(request_id, None) is None:
             del self._running[request_id]
-            self._kv.release(sequence.pages)
+            self._kv.release(sequence.held)
             self._lanes.leave(sequence)
 
     def _settle(self, sequence: Sequence, step: StepRows, rows: range) -> TokenOutput | None:

@@ -11,7 +11,8 @@ from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import RequestRejected
 from inferflux.engine.inputs import slots_of
-from inferflux.engine.pages import PagedKVCache, Pages, pages_for
+from inferflux.engine.pages import Holdings, PagedKVCache
+from inferflux.engine.retention import pages_for
 from inferflux.engine.step import Array, Runner, SamplingRows, StepInputs
 
 
@@ -22,24 +23,33 @@ def score(
 
     Teacher-forced, ``chunk`` tokens a step (1: token by token) and at most what a step can hold.
     """
-    pages = kv.reserve(pages_for(len(ids)))
-    if pages is None:
+    chunk = min(chunk, runner.max_step_tokens)
+    most = kv.most_pages(len(ids), chunk)
+    if any(pages > free for pages, free in zip(most, kv.num_free_by_group, strict=True)):
         raise RequestRejected(
             f"{len(ids)} tokens do not fit the {kv.num_free} KV pages that are free:"
             " score fewer tokens or give the engine more kv_bytes"
         )
+    held = kv.nothing()
     try:
-        chunk = min(chunk, runner.max_step_tokens)
-        return _score(runner, pages, np.asarray(ids, np.int32), chunk, determinism)
+        return _score(runner, kv, held, np.asarray(ids, np.int32), chunk, determinism)
     finally:
-        kv.release(pages)
+        kv.release(held)
 
 
-def _score(runner: Runner, pages: Pages, ids: Array, chunk: int, determinism: Determinism) -> Array:
+def _score(
+    runner: Runner,
+    kv: PagedKVCache,
+    held: Holdings,
+    ids: Array,
+    chunk: int,
+    determinism: Determinism,
+) -> Array:
     logprobs = np.empty((len(ids), runner.vocab_size), np.float32)
-    tables = tuple(np.array(held, np.int32) for held in pages)
+    tables = tuple(np.zeros(pages_for(len(ids)), np.int32) for _ in held)
     for start in range(0, len(ids), chunk):
         stop = min(start + chunk, len(ids))
+        _extend(kv, held, tables, start, stop)
         # A chunk with more rows than the runner gives is computed again for the rest of its rows:
         # it writes the same K and V, and every row is computed in a step of the size asked for.
         for row in range(start, stop, runner.max_logit_rows):
@@ -48,6 +58,18 @@ def _score(runner: Runner, pages: Pages, ids: Array, chunk: int, determinism: De
             inputs = replace(inputs, determinism=determinism)
             logprobs[rows] = log_softmax(_logits(runner, inputs))
     return logprobs
+
+
+def _extend(
+    kv: PagedKVCache, held: Holdings, tables: tuple[Array, ...], start: int, stop: int
+) -> None:
+    """Give back what tokens from ``start`` do not see, and take pages for those to ``stop``."""
+    kv.forget(held, start)
+    pages = kv.reserve(pages_for(stop) - held[0].end)
+    assert pages is not None, "the pages of every chunk were free when scoring began"
+    for table, holding, taken in zip(tables, held, pages, strict=True):
+        table[holding.end : holding.end + len(taken)] = taken
+        holding.pages += taken
 
 
 def log_softmax(logits: Array) -> Array:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from inferflux.engine.messages import Request
-from inferflux.engine.pages import Pages, pages_for
+from inferflux.engine.pages import Holdings
 
 
 @dataclass(slots=True, eq=False)
@@ -18,9 +18,9 @@ class Sequence:
 
     request: Request
     max_length: int  # tokens, prompt and output, at which it is full
+    most_pages: tuple[int, ...]  # that it ever holds of each group
     lane: int = 0  # meaningful while it runs
-    pages: Pages = ()  # for what is computed, and for what the step at hand writes
-    max_pages: int = field(init=False)  # that it holds in each group when it is full
+    held: Holdings = ()  # for what is computed, and for what the step at hand writes
     num_tokens: int = field(init=False)  # of prompt and output, so far
     num_computed_tokens: int = 0  # of those, how many have their K and V in the cache
     stop_token_ids: frozenset[int] = field(init=False)
@@ -28,15 +28,19 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.num_tokens = len(self.request.prompt)
-        self.max_pages = pages_for(self.max_length)
         self.stop_token_ids = frozenset(self.request.stop_token_ids)
         deadline = self.request.deadline
         self.deadline = math.inf if deadline is None else deadline
 
     @property
-    def num_pages(self) -> int:
-        """Pages it holds in each group."""
-        return len(self.pages[0]) if self.pages else 0
+    def num_held(self) -> tuple[int, ...]:
+        """Pages it holds of each group."""
+        return tuple(len(holding.pages) for holding in self.held)
+
+    @property
+    def end_page(self) -> int:
+        """Pages it has ever taken of each group, which is how far its page tables go."""
+        return self.held[0].end
 
     @property
     def num_uncomputed_tokens(self) -> int:

@@ -82,6 +82,17 @@ def test_memory_is_what_the_artifact_will_take(tiny_gguf: WriteTiny) -> None:
     assert said["kv_bytes_whole_context_int8"] == 512 * page // 16 * 34 // 64
 
 
+def test_of_a_window_memory_counts_the_pages_it_touches(tiny_gguf: WriteTiny) -> None:
+    windows = {
+        "llama.attention.sliding_window": np.uint32(40),
+        "llama.attention.sliding_window_pattern": [True, False],
+    }
+    model = tiny_gguf(context_length=512, metadata=windows)
+    said = json.loads(inspect(model, "--json").stdout)["memory"]
+    of_a_layer = said["kv_bytes_per_token_f16"] // 2
+    assert said["kv_bytes_whole_context_f16"] == of_a_layer * (512 + 4 * 16)
+
+
 def test_the_prediction_says_what_it_assumes(tiny_gguf: WriteTiny) -> None:
     said = json.loads(inspect(tiny_gguf(), "--json").stdout)["prediction"]
     assert said["decode_tokens_per_second"] > 0

@@ -59,9 +59,13 @@ class FakeRunner:
         num_groups: int = 1,
         max_step_tokens: int = 64,
         max_logit_rows: int = 16,
+        windows: tuple[int | None, ...] | None = None,
     ) -> None:
-        group = KVGroup((0,), None, (KVStream("k", "int32", (PAGE_SIZE,)),))
-        self.kv_groups = (group,) * num_groups
+        """The first group has no window: what the model thinks depends on the whole context."""
+        streams = (KVStream("k", "int32", (PAGE_SIZE,)),)
+        self.kv_groups = tuple(
+            KVGroup((0,), window, streams) for window in windows or (None,) * num_groups
+        )
         self.vocab_size = VOCAB_SIZE
         self.max_step_tokens = max_step_tokens
         self.max_logit_rows = max_logit_rows
@@ -100,13 +104,16 @@ class FakeRunner:
 
     def _logits(self, inputs: StepInputs, row: int) -> np.ndarray:
         sequence = int(np.searchsorted(inputs.sequence_starts, row, side="right")) - 1
-        positions = np.arange(inputs.positions[row] + 1)
-        contexts = [
-            pool[table[sequence][positions // PAGE_SIZE] * PAGE_SIZE + positions % PAGE_SIZE]
-            for pool, table in zip(self.pools, inputs.page_tables, strict=True)
-        ]
-        assert all((context == contexts[0]).all() for context in contexts), "groups differ"
-        return logits_after(contexts[0])
+        end = int(inputs.positions[row]) + 1
+        contexts = []
+        for group, pool, table in zip(self.kv_groups, self.pools, inputs.page_tables, strict=True):
+            seen = np.arange(max(0, end - (group.window or end)), end)
+            slots = table[sequence][seen // PAGE_SIZE] * PAGE_SIZE + seen % PAGE_SIZE
+            contexts.append(pool[slots])
+        whole = contexts[0]
+        for seen in contexts:
+            assert (seen == whole[len(whole) - len(seen) :]).all(), "groups differ"
+        return logits_after(whole)
 
     def _outputs(self, inputs: StepInputs, logits: np.ndarray) -> StepOutputs:
         count, sampling = len(logits), inputs.sampling

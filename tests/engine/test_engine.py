@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.errors import ContextLengthExceeded, EngineFailed, QueueFull, RequestRejected
 from inferflux.engine.messages import FinishReason, SamplingParams
 from inferflux.errors import InferFluxError, InvalidArgument
@@ -342,9 +343,26 @@ def test_more_sequences_than_a_step_has_rows_are_refused(fake):
         fake.engine(fake.FakeRunner(max_logit_rows=7), max_sequences=8)
 
 
-@given(prompts, st.integers(1, 100))
-def test_scores_do_not_depend_on_the_chunk(fake, prompt, chunk):
-    engine = fake.engine()
+def test_a_long_stream_holds_no_more_of_a_windowed_group_than_its_window(fake, request_of):
+    runner = fake.FakeRunner(num_pages=64, windows=(None, 40))
+    runner.pools[1] = runner.pools[1][: 5 * PAGE_SIZE]  # 39 tokens and 16 more, wherever they begin
+    engine = fake.engine(runner, max_sequences=2, chunk_tokens=16, context_length=900)
+    engine.add(request_of("a", [1, 2, 3], 800))
+    most = 0
+    tokens: list[int] = []
+    while engine.has_work:
+        for output in engine.step():
+            tokens += output.tokens
+        pools = engine._kv.pools
+        most = max(most, pools[1].num_pages - pools[1].num_free)
+    assert tokens == fake.generated([1, 2, 3], 800)
+    assert most == 4
+    assert engine.stats().free_pages == engine.stats().total_pages
+
+
+@given(prompts, st.integers(1, 100), st.none() | st.integers(1, 40))
+def test_scores_do_not_depend_on_the_chunk(fake, prompt, chunk, window):
+    engine = fake.engine(fake.FakeRunner(windows=(None, window)))
     scores = engine.score(prompt, chunk)
     contexts = (np.array(prompt[: end + 1]) for end in range(len(prompt)))
     expected = np.array([fake.log_softmax(fake.logits_after(context)) for context in contexts])

@@ -10,9 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
 from inferflux.engine.errors import QueueFull, RequestRejected
 from inferflux.engine.messages import FinishReason, Request, SamplingParams
-from inferflux.engine.pages import pages_for
+from inferflux.engine.retention import pages_for
 
-NUM_PAGES = (13, 10)  # of two groups; a full sequence takes 8 of each, and 6 may run
+NUM_PAGES = (13, 9)  # of two groups; 6 may run, a full sequence takes 8 and at most 4 at once
+WINDOWS = (None, 20)
+CHUNK_TOKENS = 24
 
 
 def make_machine(fake):
@@ -21,9 +23,11 @@ def make_machine(fake):
 
         def __init__(self) -> None:
             super().__init__()
-            self.runner = fake.FakeRunner(num_groups=2)
+            self.runner = fake.FakeRunner(windows=WINDOWS)
             self.runner.pools = [np.full(count * PAGE_SIZE, -1, np.int32) for count in NUM_PAGES]
-            self.engine = fake.engine(self.runner, max_sequences=6, max_waiting=2, chunk_tokens=24)
+            self.engine = fake.engine(
+                self.runner, max_sequences=6, max_waiting=2, chunk_tokens=CHUNK_TOKENS
+            )
             self.open: dict[str, Request] = {}
             self.tokens: dict[str, list[int]] = {}
             self.num_requests = 0
@@ -100,23 +104,26 @@ def make_machine(fake):
         @invariant()
         def a_page_has_at_most_one_owner(self):
             for group, pool in enumerate(self.engine._kv.pools):
-                owned = [page for sequence in self.running for page in sequence.pages[group]]
+                owned = [page for sequence in self.running for page in sequence.held[group].pages]
                 assert len(owned) == len(set(owned))
                 assert pool.num_free == NUM_PAGES[group] - len(owned)
 
         @invariant()
-        def pages_are_held_for_what_is_computed_and_no_more(self):
+        def pages_are_held_for_what_is_computed_and_still_seen_and_no_more(self):
             for sequence in self.running:
-                count = pages_for(sequence.num_computed_tokens)
-                assert [len(held) for held in sequence.pages] == [count, count]
+                num_computed = sequence.num_computed_tokens
+                unseen = max(0, num_computed + 1 - WINDOWS[1]) // PAGE_SIZE
+                assert [held.first for held in sequence.held] == [0, unseen]
+                assert [held.end for held in sequence.held] == [pages_for(num_computed)] * 2
 
         @invariant()
         def all_can_finish_in_the_order_of_their_age(self):
             for group, pool in enumerate(self.engine._kv.pools):
                 available = pool.num_free
                 for sequence in self.running:
-                    assert sequence.max_pages - len(sequence.pages[group]) <= available
-                    available += len(sequence.pages[group])
+                    num_held = sequence.num_held[group]
+                    assert sequence.most_pages[group] - num_held <= available
+                    available += num_held
 
         def teardown(self):
             lengths = (len(r.prompt) + r.max_tokens for r in self.open.values())
