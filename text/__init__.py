@@ -1,6 +1,13 @@
 """Text in and out of a model that knows only token ids."""
 
-from inferflux.text.chat import ChatEncoder, ChatTemplate, Message, MessagesRefused, NoChatTemplate
+from inferflux.text.chat import (
+    ChatEncoder,
+    ChatExtras,
+    ChatTemplate,
+    Message,
+    MessagesRefused,
+    NoChatTemplate,
+)
 from inferflux.text.detokenise import Detokeniser
 from inferflux.text.pretokenizers import UnsupportedTokenizer
 from inferflux.text.sandbox import TemplateError
@@ -9,6 +16,7 @@ from inferflux.text.tokenizer import InvalidTokenizer, Tokenizer, TokenizerFaile
 
 __all__ = [
     "ChatEncoder",
+    "ChatExtras",
     "ChatTemplate",
     "Detokeniser",
     "InvalidTokenizer",

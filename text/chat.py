@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from inferflux.codegen.artifact.compiled import TokenizerFacts
@@ -15,43 +16,84 @@ from inferflux.text.tokenizer import Tokenizer
 MAX_TEMPLATE_BYTES: Final = 256 << 10
 Message = Mapping[str, object]  # "role", "content", and what else the template reads; JSON's types
 
+_DEFAULT: Final = "default"
+_WITH_TOOLS: Final = "tool_use"  # the template for chats with tools, of models that have several
+_OURS: Final = ("messages", "tools", "documents", "add_generation_prompt")
+_REASONING: Final = ("reasoning_content", "thinking", "reasoning")  # names for one thing
+
 
 class NoChatTemplate(InvalidArgument):
-    """The model's file has no chat template."""
+    """The model's file has no chat template, or none of the name that was asked for."""
 
 
 class MessagesRefused(InvalidArgument):
     """The template raised an exception of its own, e.g. for roles that do not alternate."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChatExtras:
+    """What a template may read beside messages; of JSON's types."""
+
+    tools: Sequence[Mapping[str, object]] | None = None  # functions as JSON schemas
+    documents: Sequence[Mapping[str, object]] | None = None  # with "title" and "text"
+    variables: Mapping[str, object] = field(default_factory=dict)  # its own: enable_thinking
+    template: str | None = None  # the name of one, where the model has several
+
+
+NO_EXTRAS: Final = ChatExtras()
+
+
 class ChatTemplate:
-    """The model's template, with the variables and functions that transformers gives one."""
+    """The model's templates, with the variables and functions that transformers gives them."""
 
     def __init__(self, facts: TokenizerFacts, budget: Budget | None = None) -> None:
         self._tokens = _token_variables(facts)
-        self._sandbox = _sandbox(facts.chat_template, budget or Budget())
+        default = {} if facts.chat_template is None else {_DEFAULT: facts.chat_template}
+        templates = {**facts.named_templates, **default}
+        self._sandboxes = {
+            name: _sandbox(text, budget or Budget()) for name, text in templates.items()
+        }
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        extras: ChatExtras = NO_EXTRAS,
+    ) -> str:
         """The text of ``messages``.  Control tokens in it may be the template's or a user's.
 
         To tell them apart use ``ChatEncoder``.  Blocks for about a millisecond, and the first time
         until the sandbox has started.
         """
-        if self._sandbox is None:
-            raise NoChatTemplate(
-                "the model has no chat template (tokenizer.chat_template); use completions instead"
-            )
-        conversation = {"messages": list(messages), "tools": None, "documents": None}
-        prompt = {"add_generation_prompt": add_generation_prompt}
-        answer = self._sandbox.render(self._tokens | conversation | prompt)
+        sandbox = self._sandboxes[self._name(extras)]
+        conversation = {
+            "messages": [_with_reasoning(message) for message in messages],
+            "tools": extras.tools,
+            "documents": extras.documents,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        answer = sandbox.render(self._tokens | _own_variables(extras) | conversation)
         if "refused" in answer:
             raise MessagesRefused(f"the model's chat template refuses: {answer['refused']}")
         return answer["text"]
 
     def close(self) -> None:
-        """End the sandbox's process; the next rendering would start it again."""
-        if self._sandbox is not None:
-            self._sandbox.close()
+        """End the sandboxes' processes; the next rendering would start one again."""
+        for sandbox in self._sandboxes.values():
+            sandbox.close()
+
+    def _name(self, extras: ChatExtras) -> str:
+        """As transformers chooses: by name, else by whether there are tools."""
+        has_own = extras.tools is not None and _WITH_TOOLS in self._sandboxes
+        name = extras.template or (_WITH_TOOLS if has_own else _DEFAULT)
+        if name in self._sandboxes:
+            return name
+        if not self._sandboxes:
+            raise NoChatTemplate(
+                "the model has no chat template (tokenizer.chat_template); use completions instead"
+            )
+        named = ", ".join(sorted(self._sandboxes))
+        raise NoChatTemplate(f"the model has no chat template {name!r}; it has {named}")
 
 
 class ChatEncoder:
@@ -62,21 +104,48 @@ class ChatEncoder:
         self._template = template
         self._guard = ContentGuard(tokenizer.special_tokens)
 
-    def encode(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
-        marker = unused_marker(json.dumps(list(messages), ensure_ascii=False))
+    def encode(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        extras: ChatExtras = NO_EXTRAS,
+    ) -> list[int]:
+        written = [list(messages), extras.tools, extras.documents, extras.variables]
+        marker = unused_marker(json.dumps(written, ensure_ascii=False))
         protected = [self._guard.protect(message, marker) for message in messages]
-        text = self._template.render(protected, add_generation_prompt)
+        text = self._template.render(protected, add_generation_prompt, self._safe(extras, marker))
         return self._tokenizer.encode(text, special=True, marker=marker)
 
+    def _safe(self, extras: ChatExtras, marker: str) -> ChatExtras:
+        tools, documents = (
+            None if each is None else [self._guard.protect(item, marker) for item in each]
+            for each in (extras.tools, extras.documents)
+        )
+        variables = self._guard.protect(extras.variables, marker)
+        return replace(extras, tools=tools, documents=documents, variables=variables)
 
-def _sandbox(template: str | None, budget: Budget) -> TemplateSandbox | None:
-    if template is None:
-        return None
-    if (size := len(template.encode())) > MAX_TEMPLATE_BYTES:
+
+def _sandbox(template: str, budget: Budget) -> TemplateSandbox:
+    if (size := len(template.encode(errors="surrogatepass"))) > MAX_TEMPLATE_BYTES:
         raise TemplateError(
             f"the chat template has {size} bytes, at most {MAX_TEMPLATE_BYTES} are read"
         )
     return TemplateSandbox(template, budget)
+
+
+def _own_variables(extras: ChatExtras) -> dict[str, object]:
+    for name in _OURS:
+        if name in extras.variables:
+            raise InvalidArgument(f"{name!r} is no variable of the template's own; pass it as such")
+    return dict(extras.variables)
+
+
+def _with_reasoning(message: Message) -> Message:
+    """Reasoning under the names by which templates ask for it."""
+    reasoning = next((message[name] for name in _REASONING if message.get(name) is not None), None)
+    if reasoning is None:
+        return message
+    return {"thinking": reasoning, **message, "reasoning_content": reasoning}
 
 
 def _token_variables(facts: TokenizerFacts) -> dict[str, object]:

@@ -31,7 +31,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 # What Jinja2 and the C library read from files when it is first asked for, and then no more.
-WARM_UP = "{{ strftime_now('%H') | pprint }}{{ nothing.at_all }}"
+WARM_UP = "{{ strftime_now('%H') | pprint | wordwrap }}{{ nothing.at_all }}"
 EACH = "each item"  # a filter no template can name
 CHARACTERS_A_STEP = 256
 LONGEST_POWER = 4096  # bits

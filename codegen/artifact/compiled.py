@@ -91,6 +91,7 @@ class TokenizerFacts:
     add_bos: bool
     add_space_prefix: bool
     chat_template: str | None
+    named_templates: Mapping[str, str] = field(default_factory=dict)  # "tool_use", "rag"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from inferflux.ir.frontend.limits import MAX_SIZE
 
@@ -94,3 +95,4 @@ class TokenizerMetadata:
     add_bos: bool
     add_space_prefix: bool
     chat_template: str | None
+    named_templates: Mapping[str, str] = field(default_factory=dict)  # "tool_use", "rag"

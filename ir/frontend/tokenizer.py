@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from inferflux.ir.frontend.chat_templates import of_gguf
 from inferflux.ir.frontend.facts import TokenizerMetadata
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
 from inferflux.ir.frontend.huggingface.tokenizer import read_tokenizer
@@ -22,6 +23,7 @@ def tokenizer(source: ModelSource) -> TokenizerMetadata:
     fields = Fields.of(source)
     kind = _kind(fields)
     tokens = _tokens(fields)
+    templates = of_gguf(fields)
     return TokenizerMetadata(
         kind=kind,
         pre=fields.text(f"{_AT}.pre", "default"),
@@ -34,7 +36,8 @@ def tokenizer(source: ModelSource) -> TokenizerMetadata:
         unknown_token_id=_token_id(fields, "unknown_token_id", len(tokens)),
         add_bos=fields.flag(f"{_AT}.add_bos_token", False),
         add_space_prefix=fields.flag(f"{_AT}.add_space_prefix", False),
-        chat_template=_chat_template(fields),
+        chat_template=templates.default,
+        named_templates=templates.named,
     )
 
 
@@ -90,8 +93,3 @@ def _eos_token_ids(fields: Fields, num_tokens: int) -> tuple[int, ...]:
     """Chat models end a turn with their own token, which is not always that of a text's end."""
     ids = (_token_id(fields, name, num_tokens) for name in ("eos_token_id", "eot_token_id"))
     return tuple(dict.fromkeys(token_id for token_id in ids if token_id is not None))
-
-
-def _chat_template(fields: Fields) -> str | None:
-    key = "tokenizer.chat_template"
-    return fields.text(key) if fields.has(key) else None

@@ -2,90 +2,38 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jinja2
 import pytest
-from jinja2.ext import Extension
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from inferflux.codegen.artifact.compiled import TokenizerFacts
-from inferflux.text import ChatTemplate, MessagesRefused, NoChatTemplate, TemplateError
+from inferflux.errors import InvalidArgument
+from inferflux.text import ChatExtras, ChatTemplate, MessagesRefused, NoChatTemplate
 
 HERE = Path(__file__).parent
 NewFacts = Callable[..., TokenizerFacts]
+NewTemplate = Callable[..., ChatTemplate]
 Messages = Sequence[Mapping[str, object]]
+Render = Callable[[str, Any, bool], str]
 
 SHORT: Messages = [{"role": "user", "content": "Hello"}]
-LONG: Messages = [
-    {"role": "system", "content": "Be brief. "},
-    {"role": "user", "content": "  What is 'é' < \"b\" & 🙂?\n"},
-    {"role": "assistant", "content": "A letter.", "reasoning_content": "Think\nhard"},
-    {"role": "user", "content": "Thanks"},
-]
-PARTS: Messages = [
-    {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "image"}]},
-    {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [{"function": {"name": "f", "arguments": {"b": [1, 2.5, None], "a": True}}}],
-    },
-]
-
 TEMPLATES = {path.stem: path.read_text("utf-8") for path in (HERE / "templates").glob("*.jinja")}
 
 
-class GenerationTags(Extension):
-    """As transformers': the block is rendered, and for training remembered."""
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2 reads it so
-
-    def parse(self, parser: Any) -> Any:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
-        return jinja2.nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
-
-    def _body(self, caller: Callable[[], str]) -> str:
-        return caller()
-
-
-@pytest.fixture(scope="session")
-def transformers_renders() -> Callable[[str, Mapping[str, object]], str]:
-    """jinja2 as transformers sets it up for chat templates."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=[GenerationTags, "jinja2.ext.loopcontrols"],
-    )
-
-    def tojson(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, **options)
-
-    def raise_exception(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda spelling: datetime.now().strftime(spelling)
-
-    def render(template: str, variables: Mapping[str, object]) -> str:
-        return environment.from_string(template).render(**variables)
-
-    return render
-
-
 @pytest.fixture(scope="module")
-def template(new_facts: NewFacts) -> Iterator[Callable[[str | None], ChatTemplate]]:
+def template(new_facts: NewFacts) -> Iterator[NewTemplate]:
     """The ChatTemplate of a template's text, one for each text: they start slowly."""
 
     @cache
-    def new(text: str | None) -> ChatTemplate:
-        opened.append(ChatTemplate(new_facts(chat_template=text)))
+    def new(text: str | None, **named: str) -> ChatTemplate:
+        facts = new_facts(chat_template=text, named_templates=named)
+        opened.append(ChatTemplate(facts))
         return opened[-1]
 
     opened: list[ChatTemplate] = []
@@ -94,47 +42,52 @@ def template(new_facts: NewFacts) -> Iterator[Callable[[str | None], ChatTemplat
         each.close()
 
 
-NewTemplate = Callable[[str | None], ChatTemplate]
+def extras_of(conversation: Any) -> ChatExtras:
+    return ChatExtras(conversation.tools, conversation.documents, conversation.variables)
 
 
-def rendered(render: Callable[[], str]) -> str | None:
-    """The text, or None where the template fails."""
-    try:
-        return render()
-    except (jinja2.TemplateError, TypeError, TemplateError, MessagesRefused):
-        return None
-
-
-@pytest.mark.parametrize("prompted", [True, False])
-@pytest.mark.parametrize("messages", [SHORT, LONG, PARTS], ids=["short", "long", "parts"])
-@pytest.mark.parametrize("shape", sorted(TEMPLATES))
-def test_it_renders_or_fails_as_in_transformers(
-    template: NewTemplate,
-    transformers_renders: Callable[..., str],
-    shape: str,
-    messages: Messages,
-    prompted: bool,
+def check_that_all_render_alike(
+    ours: ChatTemplate, text: str, by: Render, conversations: ModuleType, reference: ModuleType
 ) -> None:
-    ours = template(TEMPLATES[shape])
-    variables = {
-        "messages": messages,
-        "tools": None,
-        "documents": None,
-        "add_generation_prompt": prompted,
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-    }
-    expected = rendered(lambda: transformers_renders(TEMPLATES[shape], variables))
-    assert rendered(lambda: ours.render(messages, add_generation_prompt=prompted)) == expected
-    assert expected is not None or messages is not SHORT, "the shape must say something"
+    kinds: Counter[str] = Counter()
+    for name, conversation in conversations.CONVERSATIONS.items():
+        for prompted in (True, False):
+            given = conversation, prompted
+            expected = reference.outcome(lambda: by(text, *given), (jinja2.TemplateError,))  # noqa: B023
+            found = reference.outcome(
+                lambda: ours.render(given[0].messages, given[1], extras_of(given[0])),  # noqa: B023
+                (MessagesRefused,),
+            )
+            assert found == expected, name
+            kinds[expected[0]] += 1
+    assert kinds["text"] >= 6, "the shape must say something"
 
 
-def test_the_default_models_template_renders_as_transformers_does(
-    smollm_facts: TokenizerFacts, transformers_renders: Callable[..., str]
+@pytest.mark.parametrize("shape", sorted(TEMPLATES))
+def test_it_renders_refuses_or_fails_as_in_jinja2(
+    template: NewTemplate, conversations: ModuleType, reference: ModuleType, shape: str
+) -> None:
+    text = TEMPLATES[shape]
+    check_that_all_render_alike(template(text), text, reference.by_jinja2, conversations, reference)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("shape", sorted(TEMPLATES))
+def test_it_renders_refuses_or_fails_as_in_transformers(
+    template: NewTemplate, conversations: ModuleType, reference: ModuleType, shape: str
+) -> None:
+    by, text = reference.by_transformers, TEMPLATES[shape]
+    check_that_all_render_alike(template(text), text, by, conversations, reference)
+
+
+def test_the_default_models_template_renders_as_jinja2_does(
+    smollm_facts: TokenizerFacts, conversations: ModuleType, reference: ModuleType
 ) -> None:
     ours = ChatTemplate(smollm_facts)
-    variables = {"messages": LONG, "add_generation_prompt": True}
-    assert ours.render(LONG) == transformers_renders(smollm_facts.chat_template, variables)
+    conversation = conversations.CONVERSATIONS["system and turns"]
+    assert smollm_facts.chat_template is not None
+    expected = reference.by_jinja2(smollm_facts.chat_template, conversation, True)
+    assert ours.render(conversation.messages) == expected
     assert ours.render(SHORT) == (
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
         "<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
@@ -148,10 +101,44 @@ def test_what_a_template_refuses_is_the_callers_to_mend(template: NewTemplate) -
     )
     assert ours.render(SHORT) == ""
     with pytest.raises(MessagesRefused, match="user first") as caught:
-        ours.render(LONG)
+        ours.render([{"role": "system", "content": "Be brief"}])
     assert caught.value.code == "invalid_argument"
 
 
 def test_a_model_without_a_template_points_to_completions(template: NewTemplate) -> None:
     with pytest.raises(NoChatTemplate, match="use completions"):
         template(None).render(SHORT)
+
+
+@pytest.mark.parametrize(
+    ("extras", "chosen"),
+    [
+        (ChatExtras(), "plain"),
+        (ChatExtras(tools=[]), "with tools"),
+        (ChatExtras(documents=[{}]), "plain"),
+        (ChatExtras(template="rag"), "with documents"),
+        (ChatExtras(tools=[], template="default"), "plain"),
+    ],
+)
+def test_of_several_templates_one_is_chosen_as_transformers_does(
+    template: NewTemplate, extras: ChatExtras, chosen: str
+) -> None:
+    ours = template("plain", tool_use="with tools", rag="with documents")
+    assert ours.render(SHORT, extras=extras) == chosen
+
+
+def test_a_template_that_there_is_not_is_refused_with_those_that_there_are(
+    template: NewTemplate,
+) -> None:
+    with pytest.raises(NoChatTemplate, match="'agent'; it has default, rag"):
+        template("plain", rag="x").render(SHORT, extras=ChatExtras(template="agent"))
+    with pytest.raises(NoChatTemplate, match="'default'; it has rag"):
+        template(None, rag="x").render(SHORT)
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "documents", "add_generation_prompt"])
+def test_a_variable_cannot_stand_for_what_is_passed_otherwise(
+    template: NewTemplate, name: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=f"'{name}' is no variable"):
+        template("x").render(SHORT, extras=ChatExtras(variables={name: None}))

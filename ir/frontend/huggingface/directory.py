@@ -17,12 +17,14 @@ GENERATION = "generation_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
+NAMED_TEMPLATES = "additional_chat_templates"  # a folder of NAME.jinja
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 SUFFIX = ".safetensors"
 
 _REQUIRED = (CONFIG, TOKENIZER)
 _OPTIONAL = (GENERATION, TOKENIZER_CONFIG, CHAT_TEMPLATE)
+_MAX_TEMPLATES = 32
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors")
 
 
@@ -55,7 +57,9 @@ def read_directory(path: Path) -> Directory:
             problem = f"does not exist; a model's directory has {', '.join(_REQUIRED)} and {SUFFIX}"
             raise ModelFileError(path / name, "file", None, problem)
     optional = (name for name in _OPTIONAL if (path / name).is_file())
-    texts = {name: _read_text(path / name) for name in (*_REQUIRED, *optional)}
+    named = sorted((path / NAMED_TEMPLATES).glob("*.jinja"))[:_MAX_TEMPLATES]
+    templates = (f"{NAMED_TEMPLATES}/{each.name}" for each in named)
+    texts = {name: _read_text(path / name) for name in (*_REQUIRED, *optional, *templates)}
     if (path / WHOLE).is_file():
         return Directory(path, texts, (WHOLE,), None)
     if not (path / INDEX).is_file():

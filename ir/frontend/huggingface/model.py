@@ -14,6 +14,7 @@ from inferflux.ir.frontend.huggingface.directory import (
     CHAT_TEMPLATE,
     CONFIG,
     INDEX,
+    NAMED_TEMPLATES,
     Directory,
     read_directory,
 )
@@ -56,12 +57,19 @@ class HuggingFaceModel(ModelSource):
         return _fields(self.path / name, self.directory.json(name, _DEPTH))
 
     def chat_template_file(self) -> str | None:
-        text = self.directory.texts.get(CHAT_TEMPLATE)
+        return self._text(CHAT_TEMPLATE) if CHAT_TEMPLATE in self.directory.texts else None
+
+    def named_template_files(self) -> dict[str, str]:
+        """The templates beside the default one, by name."""
+        files = [Path(name) for name in self.directory.texts if name.startswith(NAMED_TEMPLATES)]
+        return {file.stem: self._text(file.as_posix()) for file in files}
+
+    def _text(self, name: str) -> str:
         try:
-            return None if text is None else text.decode()
+            return self.directory.texts[name].decode()
         except UnicodeDecodeError as error:
-            path, problem = self.path / CHAT_TEMPLATE, f"is not UTF-8: {error.reason}"
-            raise ModelFileError(path, "file", error.start, problem) from None
+            problem = f"is not UTF-8: {error.reason}"
+            raise ModelFileError(self.path / name, "file", error.start, problem) from None
 
 
 def open_model(path: Path, known: Mapping[str, tuple[str, Published]]) -> HuggingFaceModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferflux.ir.frontend.chat_templates import of_directory
 from inferflux.ir.frontend.facts import TokenizerMetadata
 from inferflux.ir.frontend.huggingface.directory import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
@@ -21,6 +22,7 @@ def read_tokenizer(source: HuggingFaceModel) -> TokenizerMetadata:
     prefix = prefix_token(fields)
     _check_additions(stated, prefix)
     bos = _special(stated, "bos_token", vocabulary)
+    templates = of_directory(source, stated)
     return TokenizerMetadata(
         kind="bpe",
         pre=pre,
@@ -33,7 +35,8 @@ def read_tokenizer(source: HuggingFaceModel) -> TokenizerMetadata:
         unknown_token_id=_special(stated, "unk_token", vocabulary),
         add_bos=prefix is not None,
         add_space_prefix=False,
-        chat_template=_chat_template(source, stated),
+        chat_template=templates.default,
+        named_templates=templates.named,
     )
 
 
@@ -85,19 +88,3 @@ def _whole_or_several(fields: Fields, key: str, most: int) -> tuple[int, ...]:
     if not 0 <= min(ids) <= max(ids) <= most:
         raise fields.wrong(key, f"spans {min(ids)}..{max(ids)}, must be 0..{most}")
     return ids
-
-
-def _chat_template(source: HuggingFaceModel, stated: Fields) -> str | None:
-    """A file of its own, or a text, or the one of several that is called ``default``."""
-    key = "chat_template"
-    of_file = source.chat_template_file()
-    if of_file is not None or not stated.has(key):
-        return of_file
-    several = stated.values[key]
-    if not isinstance(several, tuple):
-        return stated.text(key)
-    named = {each.get("name"): each.get("template") for each in several if isinstance(each, dict)}
-    template = named.get("default")
-    if not isinstance(template, str):
-        raise stated.unsupported(key, "has several templates, and none that is called 'default'")
-    return template

@@ -94,8 +94,12 @@ def test_a_template_of_its_own_file_comes_first(tiny_directory):
     several = [{"name": "rag", "template": "no"}, {"name": "default", "template": "yes"}]
     edit(folder, "tokenizer_config.json", chat_template=several)
     assert facts(folder).chat_template == "yes"
+    assert facts(folder).named_templates == {"rag": "no"}
     (folder / "chat_template.jinja").write_text("own")
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "tool_use.jinja").write_text("tools")
     assert facts(folder).chat_template == "own"
+    assert facts(folder).named_templates == {"tool_use": "tools"}
 
 
 def test_a_token_may_be_an_object(tiny_directory):
@@ -181,7 +185,7 @@ def test_a_tokenizer_that_contradicts_itself_is_refused(tiny_directory, path, me
     [
         ("tokenizer_config.json", {"eos_token": "no such"}, "'no such', which is not in the vocab"),
         ("tokenizer_config.json", {"add_eos_token": True}, "prompts that end in EOS"),
-        ("tokenizer_config.json", {"chat_template": []}, "none that is called 'default'"),
+        ("tokenizer_config.json", {"chat_template": ["x"]}, "has 'x', not an object with"),
         ("generation_config.json", {"eos_token_id": 320}, "is 320, must be 0..319"),
         ("generation_config.json", {"eos_token_id": [1, 400]}, r"spans 1\.\.400"),
         ("generation_config.json", {"eos_token_id": "two"}, "must be an array of whole numbers"),

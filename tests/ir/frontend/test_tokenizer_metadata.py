@@ -27,6 +27,13 @@ def test_the_end_of_a_turn_ends_a_sequence_too(tiny_gguf):
     assert frontend.tokenizer(frontend.open(path)).eos_token_ids == (2, 0)
 
 
+def test_a_template_with_a_name_is_one_of_several(tiny_gguf):
+    key = "tokenizer.chat_template"
+    path = tiny_gguf(metadata={key: "a", f"{key}.tool_use": "b", f"{key}.rag": "c"})
+    facts = frontend.tokenizer(frontend.open(path))
+    assert (facts.chat_template, facts.named_templates) == ("a", {"tool_use": "b", "rag": "c"})
+
+
 def test_what_may_be_missing_may_be_missing(tiny_gguf):
     optional = ("token_type", "bos_token_id", "eos_token_id", "padding_token_id", "pre")
     gone = {f"{AT}.{name}": None for name in optional}
