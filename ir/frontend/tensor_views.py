@@ -61,6 +61,11 @@ def flattened(tensor: SourceTensor) -> SourceTensor:
     return replace(tensor, dtype=F32, shape=shape, read=read, convert=None)
 
 
+def as_matrix(tensor: SourceTensor) -> SourceTensor:
+    """A vector as a matrix of one row, as some files have it already."""
+    return replace(tensor, shape=(1, tensor.shape[-1])) if len(tensor.shape) == 1 else tensor
+
+
 def joined(name: str, tensors: Sequence[SourceTensor]) -> SourceTensor:
     """Vectors one after the other; their origin is the first one's."""
     shape = (sum(tensor.shape[0] for tensor in tensors),)

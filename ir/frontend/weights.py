@@ -28,6 +28,17 @@ class Weights:
         """``[rows, columns]`` of any supported type.  Asked for twice, it is one weight."""
         return self._take(name, (rows, columns))
 
+    def matrices(self, name: str, count: int, rows: int, columns: int) -> Value:
+        """``[count, rows, columns]``: a matrix for each expert."""
+        return self._take(name, (count, rows, columns))
+
+    def table(self, name: str, rows: int, columns: int) -> Value:
+        """``f32[rows, columns]``: a vector for each expert."""
+        tensor = self._find(name, (rows, columns))
+        if tensor.dtype != F32:
+            raise self._unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
+        return self._take(name, (rows, columns))
+
     def vector(self, name: str, length: int) -> Value:
         """``f32[length]``."""
         self._find_vector(name, length)

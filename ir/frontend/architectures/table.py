@@ -5,11 +5,13 @@ from __future__ import annotations
 from inferflux.ir.frontend.architectures.architecture import Architecture
 from inferflux.ir.frontend.architectures.llama import LLAMA
 from inferflux.ir.frontend.architectures.qwen2 import QWEN2
+from inferflux.ir.frontend.architectures.qwen2moe import QWEN2MOE
+from inferflux.ir.frontend.architectures.qwen3moe import QWEN3MOE
 from inferflux.ir.frontend.facts import ModelConfig
 from inferflux.ir.frontend.source import ModelSource, UnsupportedArchitecture
 from inferflux.ir.graph import Graph
 
-ARCHITECTURES = {each.name: each for each in (LLAMA, QWEN2)}
+ARCHITECTURES = {each.name: each for each in (LLAMA, QWEN2, QWEN2MOE, QWEN3MOE)}
 PUBLISHED = {  # by model type: the architecture that it is, and how it is written
     published.model_type: (name, published)
     for name, architecture in ARCHITECTURES.items()

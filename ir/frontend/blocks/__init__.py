@@ -2,6 +2,7 @@
 
 from inferflux.ir.frontend.blocks.attention import Attention, GroupedHeads, HeadNorm
 from inferflux.ir.frontend.blocks.decoder import DENSE, Parts, build
+from inferflux.ir.frontend.blocks.experts import Experts, Routing, Shared
 from inferflux.ir.frontend.blocks.feed_forward import ByLayer, FeedForward, Gated, Plain
 from inferflux.ir.frontend.blocks.layer import Layer
 from inferflux.ir.frontend.blocks.norm import LAYER_NORM, PLAIN_LAYER_NORM, RMS_NORM, Norm
@@ -26,6 +27,7 @@ __all__ = [
     "RMS_NORM",
     "Attention",
     "ByLayer",
+    "Experts",
     "FeedForward",
     "Gated",
     "GroupedHeads",
@@ -35,5 +37,7 @@ __all__ = [
     "Parts",
     "Plain",
     "Residual",
+    "Routing",
+    "Shared",
     "build",
 ]

@@ -144,11 +144,31 @@ def test_heads_may_be_wider_than_hidden_size_over_heads(tiny_gguf):
 
 
 @pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        ({"llama.expert_count": False}, "'llama.expert_count' at byte .* is False, must be"),
+        ({"llama.expert_count": np.uint32(8)}, "'llama.expert_used_count': is missing"),
+        (
+            {"llama.expert_count": np.uint32(8), "llama.expert_used_count": np.uint32(9)},
+            r"'llama.expert_used_count' at byte .* is 9, must be 1\.\.8",
+        ),
+        (
+            {"llama.expert_count": np.uint32(8), "llama.expert_used_count": np.uint32(2)},
+            "tensor 'blk.0.ffn_gate_inp.weight': is missing",
+        ),
+    ],
+)
+def test_experts_must_be_stated_and_be_there(tiny_gguf, metadata, problem):
+    with pytest.raises(ModelFileError, match=problem):
+        frontend.build(frontend.open(tiny_gguf(metadata=metadata)))
+
+
+@pytest.mark.parametrize(
     ("metadata", "field"),
     [
-        ({"llama.expert_count": np.uint32(8)}, "llama.expert_count"),
-        ({"llama.expert_count": [0, 0]}, "llama.expert_count"),
-        ({"llama.expert_count": False}, "llama.expert_count"),
+        ({"llama.attention.clamp_kqv": np.float32(8)}, "llama.attention.clamp_kqv"),
+        ({"llama.attention.clamp_kqv": [0.0, 0.0]}, "llama.attention.clamp_kqv"),
+        ({"llama.attention.clamp_kqv": False}, "llama.attention.clamp_kqv"),
         ({"llama.rope.scaling.type": "ntk"}, "llama.rope.scaling.type"),
         ({"llama.rope.scaling.type": "longrope"}, "llama.rope.scaling.type"),
         ({"llama.use_parallel_residual": True}, "llama.use_parallel_residual"),

@@ -116,7 +116,7 @@ def _llamas() -> Iterator[Entry]:
 
 def _mixtures() -> Iterator[Entry]:
     mixture = {"num_local_experts": 4, "num_experts_per_tok": 2}
-    yield Entry("mixtral", "mixtral", mixture, pending_gguf="mixtures")
+    yield Entry("mixtral", "mixtral", mixture)
     multipliers = {
         "attention_multiplier": 0.1,  # not 1 / sqrt(head_dim)
         "embedding_multiplier": 3.0,
