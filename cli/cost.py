@@ -45,7 +45,7 @@ def _weight_bytes(node: Node, weights: set[int]) -> int:
 
 
 def _linear_flops(node: Node) -> int:
-    if node.op.name != "linear":
+    if node.op.name not in ("linear", "linear_heads"):
         return 0
     return 2 * math.prod(_static(dim) for dim in node.inputs[1].type.shape)
 

@@ -154,7 +154,7 @@ def _nbytes(value: Value, target: str) -> int:
     if dtype.name not in FORMATS:
         raise UnsupportedOnTarget(target, f"a weight of {value.type}: no packed layout for {dtype}")
     if len(shape) == EXPERTS_RANK and shape[1] % UNIT:
-        raise UnsupportedOnTarget(target, f"experts of {value.type}: rows are no whole {UNIT}s")
+        raise UnsupportedOnTarget(target, f"matrices of {value.type}: rows are no whole {UNIT}s")
     *rows, columns = shape
     return packed_bytes(dtype, math.prod(rows), columns)
 

@@ -3,6 +3,7 @@
 from inferflux.kernels.attention.space import KERNELS as _ATTENTION
 from inferflux.kernels.embed.space import KERNELS as _EMBED
 from inferflux.kernels.gate_up.space import KERNELS as _GATE_UP
+from inferflux.kernels.heads.space import KERNELS as _HEADS
 from inferflux.kernels.kernel import Kernel
 from inferflux.kernels.linear.space import KERNELS as _LINEAR
 from inferflux.kernels.moe.space import KERNELS as _MOE
@@ -12,6 +13,6 @@ from inferflux.kernels.sample.space import KERNELS as _SAMPLE
 
 KERNELS: dict[str, Kernel] = {
     kernel.op.name: kernel
-    for family in (_EMBED, _NORM, _QKV, _ATTENTION, _LINEAR, _GATE_UP, _MOE, _SAMPLE)
+    for family in (_EMBED, _NORM, _QKV, _ATTENTION, _HEADS, _LINEAR, _GATE_UP, _MOE, _SAMPLE)
     for kernel in family
 }

@@ -23,11 +23,12 @@ class FloatRows:
     stride: int
     buffer: str = "scratch_f32"
     listed: str = ""
+    shift: str = ""  # " + " and how far into a row its columns begin, where that is not at 0
 
     form: str = "f32"
 
     def at(self, row: str, column: str) -> str:
-        return f"{self.base} + {_listed(self.listed, row)} * {self.stride} + {column}"
+        return f"{self.base}{self.shift} + {_listed(self.listed, row)} * {self.stride} + {column}"
 
     def scalar(self, row: str, column: str) -> str:
         return f"{self.buffer}[{self.at(row, column)}]"

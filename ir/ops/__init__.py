@@ -20,9 +20,9 @@ from inferflux.ir.ops.experts import (
     expert_linear,
     gate_rows,
 )
+from inferflux.ir.ops.heads import join_heads, linear_heads
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
 from inferflux.ir.ops.linear import linear, linear_residual
-from inferflux.ir.ops.linear_heads import linear_heads
 from inferflux.ir.ops.mlp import gate_up, gate_up_quantise
 from inferflux.ir.ops.norm import layer_norm, norm_heads, quantise, rms_norm, rms_norm_quantise
 from inferflux.ir.ops.repeat import repeat
@@ -50,6 +50,7 @@ __all__ = [
     "gelu",
     "gelu_tanh",
     "group_by_expert",
+    "join_heads",
     "layer_norm",
     "linear",
     "linear_heads",

@@ -26,6 +26,7 @@ LAYOUTS: Mapping[Op, Mapping[str, str]] = {
     ops.expert_gate_up: {"w_gate": PANEL, "w_up": PANEL},
     ops.expert_gate_up_quantise: {"w_gate": PANEL, "w_up": PANEL},
     ops.expert_linear: {"weight": PANEL},
+    ops.linear_heads: {"weight": PANEL},
     ops.qkv_rope_append: {
         "wq": PAIRS,
         "wk": PAIRS,

@@ -229,6 +229,12 @@ def test_slopes_of_other_numbers_of_heads_go_on_between_those_of_the_power_of_tw
     assert alibi_slopes(6, 8.0) == (1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2, 1 / 8)
 
 
+def test_join_heads_puts_the_parts_of_each_head_together():
+    x, y = np.arange(8).reshape(1, 8), 10 * np.arange(1, 5).reshape(1, 4)
+    joined = ops.join_heads.numpy(x, y, num_heads=4)
+    assert joined.tolist() == [[0, 1, 10, 2, 3, 20, 4, 5, 30, 6, 7, 40]]
+
+
 def test_linear_heads_multiplies_each_head_by_its_own_matrix():
     x, weight = floats(3, HEADS * 5), floats(HEADS, 7, 5)
     product = ops.linear_heads.numpy(x, weight).reshape(3, HEADS, 7)

@@ -133,6 +133,7 @@ REFUSED = [
         "hold (heads, head_dim) (2, 16), not (2, 8)",
     ),
     (ops.linear_heads, (X, v(F32, 4, 32, 8)), {}, "do not fit 4 heads of weight f32[4, 32, 8]"),
+    (ops.join_heads, (X, KV), {"num_heads": 3}, "are not 3 heads each"),
     (ops.linear_heads, (X, v(I8X32, 2, 8, 32)), {}, "must be a float or quantised"),
     (ops.gate_up, (X, X, v(F32, 8, 64), v(F32, 9, 64)), {}, "differ in shape"),
     (
