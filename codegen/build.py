@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from inferflux.codegen.artifact.compiled import (
@@ -17,11 +16,10 @@ from inferflux.codegen.artifact.compiled import (
     CpuStep,
     KVGroup,
     KVStream,
-    TokenizerFacts,
 )
 from inferflux.codegen.autotune.tuning import Tuning, shipped_tuning
 from inferflux.codegen.autotune.variants import variants_of
-from inferflux.codegen.facts import model_facts
+from inferflux.codegen.facts import model_facts, tokenizer_facts
 from inferflux.codegen.forms import Form, lower
 from inferflux.codegen.head_sizes import head_size, require_head_sizes
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
@@ -84,7 +82,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     report("compiled", 1.0)
     return CompiledModel(
         facts=model_facts(source, config, ChainMap(*(each.errors for each in packed.values()))),
-        tokenizer=TokenizerFacts(**asdict(frontend.tokenizer(source))),
+        tokenizer=tokenizer_facts(frontend.tokenizer(source)),
         graph=dict.fromkeys(targets, str(next(iter(graphs.values())))),
         targets=compiled,
         weights=weights,

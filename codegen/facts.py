@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 
-from inferflux.codegen.artifact.compiled import Conversion, ModelFacts
-from inferflux.ir.frontend import ModelConfig, ModelSource
+from inferflux.codegen.artifact.compiled import (
+    Conversion,
+    ModelFacts,
+    TextStep,
+    TokenFlags,
+    TokenizerFacts,
+)
+from inferflux.ir.frontend import ModelConfig, ModelSource, TokenizerMetadata
 from inferflux.ir.frontend.conversion import ConversionError
 
 
@@ -27,6 +34,19 @@ def model_facts(
         source_types=dict(sorted(types.items())),
         quantised_to=source.quantised_to,
         conversions=_conversions(source, errors),
+    )
+
+
+def tokenizer_facts(metadata: TokenizerMetadata) -> TokenizerFacts:
+    """The same facts, in the artifact's words."""
+    same = {field.name: getattr(metadata, field.name) for field in fields(TokenizerFacts)}
+    return TokenizerFacts(
+        **same
+        | {
+            "normalisers": tuple(TextStep(**asdict(step)) for step in metadata.normalisers),
+            "cuts": tuple(TextStep(**asdict(step)) for step in metadata.cuts),
+            "stripping": tuple(TokenFlags(**asdict(each)) for each in metadata.stripping),
+        }
     )
 
 

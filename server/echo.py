@@ -21,7 +21,7 @@ class EchoedPrompt:
 
     @classmethod
     def of(cls, ids: Sequence[int], tokenizer: Tokenizer, *, has_logprobs: bool) -> EchoedPrompt:
-        detokeniser = Detokeniser(tokenizer)
+        detokeniser = Detokeniser(tokenizer, is_start=True)
         pieces = [detokeniser.push([token]) for token in ids]
         pieces[-1] += detokeniser.finish()
         return cls(ids, pieces, has_logprobs)

@@ -9,10 +9,11 @@ from inferflux.text.chat import (
     NoChatTemplate,
 )
 from inferflux.text.detokenise import Detokeniser
-from inferflux.text.pretokenizers import UnsupportedTokenizer
+from inferflux.text.encoders import InvalidTokenizer
 from inferflux.text.sandbox import TemplateError
+from inferflux.text.steps import UnsupportedTokenizer
 from inferflux.text.stop import StopStrings
-from inferflux.text.tokenizer import InvalidTokenizer, Tokenizer, TokenizerFailed
+from inferflux.text.tokenizer import Tokenizer, TokenizerFailed
 
 __all__ = [
     "ChatEncoder",

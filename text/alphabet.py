@@ -1,8 +1,12 @@
-"""The byte-level alphabet: the 256 printable characters in which BPE vocabularies spell bytes."""
+"""How vocabularies spell bytes: in 256 printable characters, or as text whose spaces are U+2581."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+SPACE: Final = "\u2581"
+_BYTE_TOKEN: Final = re.compile("<0x([0-9A-Fa-f]{2})>")
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -21,3 +25,14 @@ def token_bytes(token: str) -> bytes:
     if not _BYTE_OF_CHARACTER.keys() >= set(token):
         return token.encode()
     return token.translate(_LATIN1_OF_CHARACTER).encode("latin-1")
+
+
+def spaced_bytes(token: str) -> bytes:
+    """The text of ``token``, whose spaces are spelled U+2581."""
+    return token.replace(SPACE, " ").encode()
+
+
+def byte_of(token: str) -> int | None:
+    """Which byte ``<0x41>`` stands for; None: the token has another name."""
+    found = _BYTE_TOKEN.fullmatch(token)
+    return int(found[1], 16) if found else None

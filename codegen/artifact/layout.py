@@ -11,7 +11,7 @@ from inferflux.codegen.artifact.manifest import Part
 
 # As in PNG: a byte that is no ASCII, both line ends, end-of-file: a transfer as text shows.
 MAGIC = b"\x89IFX\r\n\x1a\n"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of which a tokenizer is every step of a text to its tokens
 MAX_MANIFEST_BYTES = 4 << 20  # lists the chunks of 240 GB of weights
 
 PAGE_BYTES = 4096

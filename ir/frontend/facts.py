@@ -80,11 +80,29 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TextStep:
+    """One step of a text on its way to tokens: it rewrites a text, or cuts it into parts."""
+
+    kind: str  # "nfc", "replace", "split", "byte_level", ...: the vocabulary of steps
+    pattern: str = ""  # what the step looks for
+    text: str = ""  # what it puts there, or does there: "isolated"
+    flags: tuple[str, ...] = ()  # "regex", "individual", ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFlags:
+    """How a token is found in a text, where that is not just by its spelling."""
+
+    token_id: int
+    flags: tuple[str, ...]  # "left": takes the spaces before it; "right"; "word"; "normalised"
+
+
+@dataclass(frozen=True, slots=True)
 class TokenizerMetadata:
     """A tokenizer as its model file states it, checked: every id below is one of ``tokens``."""
 
-    kind: str  # "bpe"
-    pre: str  # the pre-tokenizer's name, e.g. "smollm"
+    kind: str  # "bpe", "sentencepiece", "unigram" or "wordpiece"
+    pre: str  # the pre-tokenizer's name, e.g. "smollm"; of no effect, the steps are below
     tokens: tuple[str, ...]
     token_types: tuple[int, ...]  # GGUF's: 1 normal, 2 unknown, 3 control, 4 user, 5 unused, 6 byte
     merges: tuple[str, ...]  # "left right", in order of rank
@@ -96,3 +114,10 @@ class TokenizerMetadata:
     add_space_prefix: bool
     chat_template: str | None
     named_templates: Mapping[str, str] = field(default_factory=dict)  # "tool_use", "rag"
+    scores: tuple[int, ...] = ()  # of the tokens: the bits of a float32
+    normalisers: tuple[TextStep, ...] = ()  # rewrite a text
+    cuts: tuple[TextStep, ...] = ()  # cut what that gives into parts, which are merged alone
+    spelling: str = "byte_level"  # of a token's bytes; or "spaces": U+2581 is one
+    ignore_merges: bool = False  # a part that is a token is that token
+    last_token_id: int | None = None  # put after every whole text
+    stripping: tuple[TokenFlags, ...] = ()  # whole tokens that do more than stand for their text

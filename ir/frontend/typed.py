@@ -92,6 +92,12 @@ class Fields:
             raise self.wrong(key, f"is {_spell(value)}, must be an array of whole numbers")
         return tuple(value.tolist())
 
+    def numbers(self, key: str) -> np.ndarray:
+        value = self._value(key, None)
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+            raise self.wrong(key, f"is {_spell(value)}, must be an array of numbers")
+        return value
+
     def flags(self, key: str) -> tuple[bool, ...]:
         value = self._value(key, None)
         if not isinstance(value, np.ndarray) or value.dtype.kind != "b":

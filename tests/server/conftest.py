@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from inferflux.codegen.artifact.compiled import ModelFacts, TokenizerFacts
+from inferflux.codegen.artifact.compiled import ModelFacts, TextStep, TokenizerFacts
 from inferflux.engine.determinism import Determinism
 from inferflux.engine.errors import QueueFull
 from inferflux.engine.messages import (
@@ -200,6 +200,7 @@ def tokenizer_facts() -> TokenizerFacts:
         add_bos=False,
         add_space_prefix=False,
         chat_template=CHATML,
+        cuts=(TextStep("digits", flags=("individual",)), TextStep("byte_level", flags=("regex",))),
     )
 
 

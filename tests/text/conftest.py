@@ -13,7 +13,7 @@ from typing import Any
 import gguf
 import pytest
 
-from inferflux.codegen.artifact.compiled import TokenizerFacts
+from inferflux.codegen.artifact.compiled import TextStep, TokenizerFacts
 from inferflux.text import Tokenizer
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
@@ -64,6 +64,7 @@ def smollm_facts(default_model: Path) -> TokenizerFacts:
         add_bos=field("ggml.add_bos_token"),
         add_space_prefix=field("ggml.add_space_prefix"),
         chat_template=field("chat_template"),
+        cuts=(TextStep("digits", flags=("individual",)), TextStep("byte_level", flags=("regex",))),
     )
 
 
@@ -92,6 +93,7 @@ def new_facts() -> NewFacts:
         add_bos=False,
         add_space_prefix=False,
         chat_template=None,
+        cuts=(TextStep("byte_level", flags=("regex",)),),
     )
 
     def new(**overrides: Any) -> TokenizerFacts:

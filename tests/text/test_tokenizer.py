@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferflux.codegen.artifact.compiled import TokenizerFacts
+from inferflux.codegen.artifact.compiled import TextStep, TokenizerFacts
 from inferflux.errors import InvalidArgument
 from inferflux.text import InvalidTokenizer, Tokenizer, TokenizerFailed, UnsupportedTokenizer
-from inferflux.text.pretokenizers import pre_tokenizer
 
 NewFacts = Callable[..., TokenizerFacts]
 
 # {"text", "special", "ids"}: what llama.cpp (llama-cpp-python 0.3.36) gives for each text.
 FROZEN = json.loads(Path(__file__).with_name("smollm_tokens.json").read_text(encoding="utf-8"))
 IM_START, IM_END = 1, 2
+BYTES = (TextStep("byte_level"),)
 
 
 @pytest.mark.parametrize("case", FROZEN, ids=lambda case: ascii(case["text"])[:40])
@@ -38,15 +38,6 @@ def test_a_vocabulary_of_all_bytes_loses_no_text(
 ) -> None:
     ids = bytes_tokenizer.encode(text, special=special)
     assert bytes_tokenizer.decode(ids, skip_special=False) == text
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"), [("gpt-2", ["a", " 12", " ³Ⅷ"]), ("smollm", ["a", " ", *"12", " ", *"³Ⅷ"])]
-)
-def test_text_is_cut_as_the_kind_says(kind: str, words: list[str]) -> None:
-    text = "a 12 ³Ⅷ"
-    spans = [span for _, span in pre_tokenizer(kind).pre_tokenize_str(text)]
-    assert [text[start:end] for start, end in spans] == words
 
 
 def test_control_tokens_are_recognised_only_where_asked(smollm: Tokenizer) -> None:
@@ -118,14 +109,15 @@ def test_bytes_without_a_token_are_left_out(smollm: Tokenizer) -> None:
     assert smollm.encode("\x04ab", special=False) == smollm.encode("ab", special=False)
 
 
-def test_an_unknown_pre_tokenizer_is_refused_by_name(new_facts: NewFacts) -> None:
-    with pytest.raises(UnsupportedTokenizer, match=r"'llama-bpe'.*supported are: gpt-2, smollm"):
-        Tokenizer(new_facts(pre="llama-bpe"))
+def test_an_unknown_step_is_refused_by_name(new_facts: NewFacts) -> None:
+    cuts = (TextStep("rhyme"), TextStep("byte_level"))
+    with pytest.raises(UnsupportedTokenizer, match=r"'rhyme'.*supported are: byte_level, split"):
+        Tokenizer(new_facts(cuts=cuts))
 
 
 def test_another_kind_of_tokenizer_is_refused_by_name(new_facts: NewFacts) -> None:
-    with pytest.raises(UnsupportedTokenizer, match="'unigram'"):
-        Tokenizer(new_facts(kind="unigram"))
+    with pytest.raises(UnsupportedTokenizer, match=r"'rwkv'.*supported are: bpe, sentencepiece"):
+        Tokenizer(new_facts(kind="rwkv"))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +127,8 @@ def test_another_kind_of_tokenizer_is_refused_by_name(new_facts: NewFacts) -> No
         ({"merges": ("h e x",)}, "'h e x' is not two tokens"),
         ({"merges": ("h zz",)}, "do not fit together"),
         ({"token_types": (1,)}, "261 tokens but 1 token types"),
+        ({"cuts": ()}, "no step turns a text into bytes"),
+        ({"cuts": (TextStep("split", "(", "isolated", ("regex",)), *BYTES)}, "cannot be built"),
         ({"bos_token_id": 261, "add_bos": True}, "BOS token 261"),
     ],
 )
@@ -150,12 +144,12 @@ class Panic(BaseException):
 
 
 class Panicking:
-    def encode(self, text: str, *, add_special_tokens: bool) -> None:
+    def encode(self, gaps: object) -> None:
         raise Panic("capacity overflow")
 
 
 class Interrupted:
-    def encode(self, text: str, *, add_special_tokens: bool) -> None:
+    def encode(self, gaps: object) -> None:
         raise KeyboardInterrupt
 
 
@@ -163,13 +157,13 @@ def test_a_native_panic_becomes_an_error(
     new_facts: NewFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer(new_facts())
-    monkeypatch.setattr(tokenizer, "_bpe", Panicking())
+    monkeypatch.setattr(tokenizer, "_encoder", Panicking())
     with pytest.raises(TokenizerFailed, match="capacity overflow"):
         tokenizer.encode("he", special=False)
 
 
 def test_an_interrupt_stays_one(new_facts: NewFacts, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = Tokenizer(new_facts())
-    monkeypatch.setattr(tokenizer, "_bpe", Interrupted())
+    monkeypatch.setattr(tokenizer, "_encoder", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         tokenizer.encode("he", special=False)

@@ -6,7 +6,11 @@ from inferflux.ir.frontend.chat_templates import of_directory
 from inferflux.ir.frontend.facts import TokenizerMetadata
 from inferflux.ir.frontend.huggingface.directory import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
-from inferflux.ir.frontend.huggingface.pipeline import prefix_token, read_pre_tokenizer
+from inferflux.ir.frontend.huggingface.pipeline import (
+    read_spelling,
+    read_steps,
+    surrounding_tokens,
+)
 from inferflux.ir.frontend.huggingface.vocabulary import Vocabulary, read_vocabulary
 from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
@@ -16,43 +20,58 @@ def read_tokenizer(source: HuggingFaceModel) -> TokenizerMetadata:
     """Read and check.  Raises UnsupportedModel for a step of the tokenizer that is not known."""
     document = source.directory.json(TOKENIZER, depth=2)
     fields = Fields(source.path / TOKENIZER, document.values, document.places, "key")
-    pre = read_pre_tokenizer(fields)
+    normalisers, cuts = read_steps(fields, "normalizer"), read_steps(fields, "pre_tokenizer")
+    spelling, puts_space = read_spelling(fields)
     vocabulary = read_vocabulary(fields, source.config.whole("vocab_size", 1, MAX_SIZE))
     stated = source.fields(TOKENIZER_CONFIG)
-    prefix = prefix_token(fields)
-    _check_additions(stated, prefix)
+    first, last = surrounding_tokens(fields)
+    _check_additions(stated, "add_bos_token", first)
+    _check_additions(stated, "add_eos_token", last)
     bos = _special(stated, "bos_token", vocabulary)
     templates = of_directory(source, stated)
     return TokenizerMetadata(
-        kind="bpe",
-        pre=pre,
+        kind=vocabulary.kind,
+        pre="",
         tokens=vocabulary.tokens,
         token_types=vocabulary.types,
         merges=vocabulary.merges,
-        bos_token_id=_in_range(fields, prefix, vocabulary) if prefix is not None else bos,
+        bos_token_id=bos if first is None else _in_range(fields, first, vocabulary),
         eos_token_ids=_eos_token_ids(source, stated, vocabulary),
         pad_token_id=_special(stated, "pad_token", vocabulary),
-        unknown_token_id=_special(stated, "unk_token", vocabulary),
-        add_bos=prefix is not None,
-        add_space_prefix=False,
+        unknown_token_id=_unknown(stated, vocabulary),
+        add_bos=first is not None,
+        add_space_prefix=puts_space,
         chat_template=templates.default,
         named_templates=templates.named,
+        normalisers=normalisers,
+        cuts=cuts,
+        spelling=spelling,
+        ignore_merges=vocabulary.ignore_merges,
+        last_token_id=None if last is None else _in_range(fields, last, vocabulary),
+        stripping=vocabulary.flags,
     )
 
 
-def _check_additions(stated: Fields, prefix: int | None) -> None:
+def _check_additions(stated: Fields, key: str, token: int | None) -> None:
     """Two files say what a prompt begins and ends with; they must not disagree."""
-    if stated.flag("add_eos_token", False):
-        raise stated.unsupported("add_eos_token", "prompts that end in EOS are not built")
-    if stated.flag("add_bos_token", prefix is not None) != (prefix is not None):
-        does = "puts a token before" if prefix is not None else "puts no token before"
-        problem = f"is {stated.values['add_bos_token']}, but {TOKENIZER} {does} a text"
-        raise stated.unsupported("add_bos_token", problem)
+    where = "before" if key == "add_bos_token" else "after"
+    if stated.flag(key, token is not None) != (token is not None):
+        does = f"puts a token {where}" if token is not None else f"puts no token {where}"
+        problem = f"is {stated.values[key]}, but {TOKENIZER} {does} a text"
+        raise stated.unsupported(key, problem)
+
+
+def _unknown(stated: Fields, vocabulary: Vocabulary) -> int | None:
+    of_model = vocabulary.unknown
+    known = vocabulary.ids.get(of_model) if of_model is not None else None
+    return known if known is not None else _special(stated, "unk_token", vocabulary)
 
 
 def _in_range(fields: Fields, token_id: int, vocabulary: Vocabulary) -> int:
     if not 0 <= token_id < len(vocabulary.tokens):
-        problem = f"puts token {token_id} first, of a vocabulary of {len(vocabulary.tokens)}"
+        problem = (
+            f"puts token {token_id} around a text, of a vocabulary of {len(vocabulary.tokens)}"
+        )
         raise fields.wrong("post_processor", problem)
     return token_id
 

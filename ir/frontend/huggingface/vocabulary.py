@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inferflux.ir.frontend.facts import TokenFlags
 from inferflux.ir.frontend.typed import Fields
 
-_NORMAL, _CONTROL, _USER, _UNUSED = 1, 3, 4, 5  # GGUF's types of token
+_NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6  # GGUF's types of token
 _NEUTRAL: dict[str, tuple[object, ...]] = {  # of the model; another value merges otherwise
     "dropout": (None, 0.0),
-    "continuing_subword_prefix": (None, ""),
+    "continuing_subword_prefix": (None, "", "##"),
     "end_of_word_suffix": (None, ""),
-    "byte_fallback": (None, False),
-    "ignore_merges": (None, False),
+    "max_input_chars_per_word": (100,),
 }
-_APART = ("type", "vocab", "merges", "unk_token", "fuse_unk")
+_APART = ("type", "vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges")
+_SPACE = "\u2581"
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
+_FLAGS = {"left": "lstrip", "right": "rstrip", "word": "single_word", "normalised": "normalized"}
 # The characters in which a byte-level vocabulary spells the 256 bytes.
 _ALPHABET = frozenset(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144))))
 
@@ -25,10 +29,24 @@ _ALPHABET = frozenset(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0
 class Vocabulary:
     """Tokens by id, as GGUF has them; ids that no token has are filled with unused ones."""
 
+    kind: str  # "bpe" or "wordpiece"
     tokens: tuple[str, ...]
     types: tuple[int, ...]
     merges: tuple[str, ...]
+    flags: tuple[TokenFlags, ...]
+    ignore_merges: bool
+    unknown: str | None
     ids: Mapping[str, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """A token that is cut out of a text before it is merged."""
+
+    text: str
+    token_id: int
+    type: int
+    flags: tuple[str, ...]
 
 
 def read_vocabulary(fields: Fields, size: int) -> Vocabulary:
@@ -36,72 +54,106 @@ def read_vocabulary(fields: Fields, size: int) -> Vocabulary:
     model = fields.values.get("model")
     if not isinstance(model, dict):
         raise fields.wrong("model", "is not an object")
-    _check_kind(fields, model)
+    kind = _check_kind(fields, model)
     ids = _ids(fields, model.get("vocab"))
-    types = dict.fromkeys(ids.values(), _NORMAL)
-    for token, token_id, kind in _added(fields):
-        if ids.setdefault(token, token_id) != token_id:
-            problem = f"has {token!r} as {token_id}, the vocabulary as {ids[token]}"
+    types = {token_id: _type_of(token, model) for token, token_id in ids.items()}
+    added = [*_added(fields)]
+    for token in added:
+        if ids.setdefault(token.text, token.token_id) != token.token_id:
+            problem = f"has {token.text!r} as {token.token_id}, the vocabulary as {ids[token.text]}"
             raise fields.wrong("added_tokens", problem)
-        types[token_id] = kind
-    by_id = {token_id: token for token, token_id in ids.items()}
-    if len(by_id) != len(ids) or not 0 <= min(by_id) <= max(by_id) < size:
-        problem = f"must have an id of its own for every token, of 0..{size - 1}"
-        raise fields.wrong("model.vocab", problem)
-    tokens = tuple(by_id.get(token_id) or _filler(token_id, ids) for token_id in range(size))
+        types[token.token_id] = token.type
+    tokens = _by_id(fields, ids, size)
     return Vocabulary(
-        tokens=tokens,
+        kind=kind,
+        tokens=tokens if kind == "bpe" else _with_spaces(tokens, types),
         types=tuple(types.get(token_id, _UNUSED) for token_id in range(size)),
-        merges=_merges(fields, model.get("merges"), ids),
+        merges=() if kind == "wordpiece" else _merges(fields, model.get("merges"), ids),
+        flags=tuple(TokenFlags(token.token_id, token.flags) for token in added if token.flags),
+        ignore_merges=model.get("ignore_merges") is True,
+        unknown=model.get("unk_token"),
         ids=ids,
     )
 
 
-def _check_kind(fields: Fields, model: Mapping[str, Any]) -> None:
-    if model.get("type") != "BPE":
-        raise fields.unsupported("model.type", f"is {model.get('type')!r}, only 'BPE' is supported")
+def _by_id(fields: Fields, ids: Mapping[str, int], size: int) -> tuple[str, ...]:
+    by_id = {token_id: token for token, token_id in ids.items()}
+    if len(by_id) != len(ids) or not 0 <= min(by_id) <= max(by_id) < size:
+        problem = f"must have an id of its own for every token, of 0..{size - 1}"
+        raise fields.wrong("model.vocab", problem)
+    return tuple(by_id.get(token_id) or _filler(token_id, ids) for token_id in range(size))
+
+
+def _with_spaces(tokens: tuple[str, ...], types: Mapping[int, int]) -> tuple[str, ...]:
+    """WordPiece as GGUF spells it: a space starts a word, where here ## continues one."""
+    return tuple(
+        token
+        if types.get(at) != _NORMAL
+        else token.removeprefix("##")
+        if token.startswith("##") and len(token) > 2
+        else _SPACE + token
+        for at, token in enumerate(tokens)
+    )
+
+
+def _type_of(token: str, model: Mapping[str, Any]) -> int:
+    if token == model.get("unk_token"):
+        return _UNKNOWN
+    is_byte = model.get("byte_fallback") is True and _BYTE_TOKEN.fullmatch(token)
+    return _BYTE if is_byte else _NORMAL
+
+
+def _check_kind(fields: Fields, model: Mapping[str, Any]) -> str:
+    kinds = {"BPE": "bpe", "WordPiece": "wordpiece"}
+    # Files that were written before models named their type are BPE if they have merges.
+    name = model.get("type", "BPE" if "merges" in model else None)
+    if name not in kinds:
+        problem = f"is {name!r}; supported are: {', '.join(kinds)}"
+        raise fields.unsupported("model.type", problem)
     for key, value in model.items():
         if key in _NEUTRAL:
-            if value not in _NEUTRAL[key]:
+            if value not in _NEUTRAL[key] or (value == "##" and name == "BPE"):
                 raise fields.unsupported(f"model.{key}", f"is {value!r}, which is not supported")
         elif key not in _APART:
             raise fields.unsupported(f"model.{key}", "is not a known parameter")
-    if model.get("unk_token") and not _spells_bytes(model):
+    if name == "BPE" and model.get("unk_token") and not _knows_all(model):
         problem = "stands for bytes that have no token, which is not supported"
         raise fields.unsupported("model.unk_token", problem)
+    return kinds[name]
 
 
-def _spells_bytes(model: Mapping[str, Any]) -> bool:
+def _knows_all(model: Mapping[str, Any]) -> bool:
     """Whether every byte has a token, so that nothing is ever unknown."""
     vocab = model.get("vocab")
-    return isinstance(vocab, dict) and vocab.keys() >= _ALPHABET
+    if not isinstance(vocab, dict):
+        return False
+    bytes_by_name = {f"<0x{byte:02X}>" for byte in range(256)}
+    return vocab.keys() >= (bytes_by_name if model.get("byte_fallback") else _ALPHABET)
 
 
 def _ids(fields: Fields, vocab: object) -> dict[str, int]:
     if not isinstance(vocab, dict) or not vocab:
         raise fields.wrong("model.vocab", "is not an object of tokens and their ids")
     for token, token_id in vocab.items():
-        if type(token_id) is not int or not token:
+        if type(token_id) is not int:
             raise fields.wrong("model.vocab", f"has {token!r}: {token_id!r}, not a token's id")
     return dict(vocab)
 
 
-def _added(fields: Fields) -> Iterator[tuple[str, int, int]]:
-    """Tokens that are cut out of a text before it is merged: text, id, type."""
+def _added(fields: Fields) -> Iterator[_Added]:
     added = fields.values.get("added_tokens") or []
     if not isinstance(added, list):
         raise fields.wrong("added_tokens", "is not an array")
     for entry in added:
         match entry:
             case {"content": str(token), "id": int(token_id)} if token:
-                pass
+                is_special = bool(entry.get("special"))
+                flags = tuple(ours for ours, theirs in _FLAGS.items() if entry.get(theirs))
+                if is_special:  # nothing that rewrites a text may keep one from being found
+                    flags = tuple(flag for flag in flags if flag != "normalised")
+                yield _Added(token, token_id, _CONTROL if is_special else _USER, flags)
             case _:
                 raise fields.wrong("added_tokens", f"has {entry!r}, not a token and its id")
-        for key in ("single_word", "lstrip", "rstrip"):
-            if entry.get(key):
-                problem = f"has {token!r} with {key}, which is not supported"
-                raise fields.unsupported("added_tokens", problem)
-        yield token, token_id, _CONTROL if entry.get("special") else _USER
 
 
 def _filler(token_id: int, ids: Mapping[str, int]) -> str:

@@ -104,10 +104,10 @@ def ones(length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def test_another_schema_version_is_named_with_what_to_do(saved: Path) -> None:
     sound = saved.read_bytes()
-    for version, advice in ((0, "compile the model again"), (2, "upgrade InferFlux")):
+    for version, advice in ((0, "compile the model again"), (3, "upgrade InferFlux")):
         saved.write_bytes(sound[:8] + version.to_bytes(4, "little") + sound[12:])
         with pytest.raises(
-            ArtifactError, match=f"schema version {version} found, 1 supported: {advice}"
+            ArtifactError, match=f"schema version {version} found, 2 supported: {advice}"
         ):
             load(saved)
 

@@ -16,7 +16,7 @@ CHUNK = 4 * 1024 * 1024
 def read(encoded: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Manifest and parts by name.  Uses nothing of the package on purpose."""
     assert encoded[:8] == bytes.fromhex("89 49 46 58 0d 0a 1a 0a")
-    assert int.from_bytes(encoded[8:12], "little") == 1
+    assert int.from_bytes(encoded[8:12], "little") == 2
     end = 64 + int.from_bytes(encoded[16:24], "little")
     assert encoded[24:56] == hashlib.sha256(encoded[64:end]).digest()
     assert encoded[12:16] + encoded[56:64] == bytes(12)

@@ -16,7 +16,7 @@ def test_the_default_model_states_a_byte_level_bpe(default_model):
     assert (facts.kind, facts.pre) == ("bpe", "smollm")
     assert (len(facts.tokens), len(facts.token_types), len(facts.merges)) == (49152, 49152, 48900)
     assert facts.tokens[:3] == ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    assert (facts.bos_token_id, facts.eos_token_ids, facts.pad_token_id) == (1, (2,), 2)
+    assert (facts.bos_token_id, facts.eos_token_ids, facts.pad_token_id) == (1, (2, 0, 4), 2)
     assert (facts.unknown_token_id, facts.add_bos, facts.add_space_prefix) == (0, False, False)
     assert facts.chat_template is not None
     assert "<|im_start|>" in facts.chat_template
@@ -39,15 +39,15 @@ def test_what_may_be_missing_may_be_missing(tiny_gguf):
     gone = {f"{AT}.{name}": None for name in optional}
     path = tiny_gguf(metadata={**gone, "tokenizer.chat_template": None})
     facts = frontend.tokenizer(frontend.open(path))
-    assert facts.token_types == (1,) * 320
-    assert (facts.bos_token_id, facts.eos_token_ids, facts.pad_token_id) == (None, (), None)
+    assert facts.token_types == (3, 1, 3) + (1,) * 317  # the names of two say what they are
+    assert (facts.bos_token_id, facts.eos_token_ids, facts.pad_token_id) == (None, (2, 0), None)
     assert (facts.pre, facts.chat_template) == ("default", None)
 
 
-@pytest.mark.parametrize("kind", ["llama", "bert", "t5", "rwkv"])
+@pytest.mark.parametrize("kind", ["rwkv", "plamo2", "hybriddna", "whitespace", "none"])
 def test_other_kinds_are_refused_by_name(tiny_gguf, kind):
     source = frontend.open(tiny_gguf(metadata={f"{AT}.model": kind}))
-    with pytest.raises(UnsupportedModel, match=f"'{kind}' is not supported"):
+    with pytest.raises(UnsupportedModel, match=f"'{kind}' is not supported; supported are: gpt2"):
         frontend.tokenizer(source)
 
 
@@ -69,7 +69,10 @@ def test_other_kinds_are_refused_by_name(tiny_gguf, kind):
         ({"eos_token_id": np.int32(-1)}, "eos_token_id", r"is -1, must be 0..319"),
         ({"eot_token_id": np.uint32(999)}, "eot_token_id", "is 999"),
         ({"add_bos_token": np.uint32(1)}, "add_bos_token", "is 1, must be a bool"),
-        ({"add_eos_token": True}, "add_eos_token", "prompts that end in EOS"),
+        ({"add_eos_token": True, "eos_token_id": None}, "eos_token_id", "put after every text"),
+        ({"pre": "rhyme"}, "pre", "'rhyme' is not supported; supported are: a.x-4.0, afmoe, "),
+        ({"model": "llama"}, "scores", "is missing"),
+        ({"model": "llama", "scores": [0.5]}, "scores", "has 1 entries for 320 tokens"),
     ],
 )
 def test_contradictions_are_refused_by_key(tiny_gguf, metadata, field, problem):
