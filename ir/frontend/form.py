@@ -30,6 +30,11 @@ def as_it_is(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[ModelCo
     return config, parts
 
 
+def no_windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
+    """Every layer sees everything; a key that says otherwise is refused as unknown."""
+    return (None,) * num_layers
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """What one format says of an architecture, and how it stores it."""

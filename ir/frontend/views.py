@@ -10,7 +10,7 @@ import numpy as np
 
 from inferflux.ir.frontend.facts import ModelConfig
 from inferflux.ir.frontend.source import ModelFileError, SourceTensor
-from inferflux.ir.frontend.tensor_views import rows_of
+from inferflux.ir.frontend.tensor_views import joined, rows_of
 from inferflux.ir.graph import Array
 
 Tensors = Mapping[str, SourceTensor]  # by the graph's names
@@ -73,6 +73,31 @@ class Each:
             return bool(match and match["suffix"] == "weight" and match["module"] in self.modules)
 
         return {name: self.form(t) if is_one(name) else t for name, t in tensors.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Vectors of a layer that are tensors of their own, numbered from 0 on, as one.
+
+    ``numbered`` is what their names have between the layer and the number.
+    """
+
+    numbered: str
+    module: str
+
+    def __call__(self, tensors: Tensors, config: ModelConfig) -> dict[str, SourceTensor]:
+        pattern = re.compile(rf".+\.(\d+)\.{re.escape(self.numbered)}\.(\d+)\.weight")
+        parts: dict[str, dict[int, SourceTensor]] = {}
+        found: dict[str, SourceTensor] = {}
+        for name, tensor in tensors.items():
+            if match := pattern.fullmatch(name):
+                whole = f"blk.{match[1]}.{self.module}.weight"
+                parts.setdefault(whole, {})[int(match[2])] = tensor
+            else:
+                found[name] = tensor
+        for whole, numbered in parts.items():
+            found[whole] = joined(whole, [numbered[index] for index in sorted(numbered)])
+        return found
 
 
 def num_rows(module: str, config: ModelConfig) -> int:

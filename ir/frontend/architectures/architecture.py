@@ -9,7 +9,6 @@ from types import MappingProxyType
 from inferflux.ir.frontend import blocks
 from inferflux.ir.frontend.blocks import DENSE, Parts
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.form import Form
 from inferflux.ir.frontend.gguf.config import Metadata
 from inferflux.ir.frontend.gguf.config import config as metadata_config
 from inferflux.ir.frontend.huggingface.config import config as published_config
@@ -33,12 +32,11 @@ class Architecture:
     def read(self, source: ModelSource) -> tuple[ModelConfig, Parts]:
         """The numbers of a model, and its parts, in the words of its format."""
         if isinstance(source, HuggingFaceModel):
-            form: Form = source.published
-            config, fields = published_config(source), source.config
-        else:
-            form, config = self.metadata, metadata_config(source, self.metadata)
-            fields = Fields.of(source)
-        return form.adapt(fields, config, self.parts)
+            config = published_config(source)
+            return source.published.adapt(source.config, config, self.parts)
+        config, parts = metadata_config(source, self.metadata), self.parts
+        parts = self.metadata.by_tensors(source.tensors.keys(), parts)
+        return self.metadata.adapt(Fields.of(source), config, parts)
 
     def build(self, source: ModelSource) -> Graph:
         """Every tensor of the file is used, or the file is refused."""

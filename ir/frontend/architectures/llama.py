@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from inferflux.ir.frontend.architectures.architecture import Architecture
-from inferflux.ir.frontend.blocks import Routing
+from inferflux.ir.frontend.blocks import Gated, GroupedHeads, Parts, Routing
+from inferflux.ir.frontend.facts import ModelConfig
 from inferflux.ir.frontend.gguf.config import Metadata
 from inferflux.ir.frontend.gguf.experts import EXPERT_KEYS, with_experts
 from inferflux.ir.frontend.gguf.rope import FACTORS
@@ -11,8 +15,31 @@ from inferflux.ir.frontend.huggingface.experts import ExpertWords
 from inferflux.ir.frontend.huggingface.published import LAYER, Published
 from inferflux.ir.frontend.huggingface.windows import same_windows
 from inferflux.ir.frontend.stacks import StackedExperts
+from inferflux.ir.frontend.typed import Fields
 
 _MIXTRAL = ExpertWords()
+
+
+def biases_of_config(
+    fields: Fields, config: ModelConfig, parts: Parts
+) -> tuple[ModelConfig, Parts]:
+    """Of all four projections of attention, and of all three of feed-forward."""
+    attention, feed_forward = (fields.flag(f"{part}_bias", False) for part in ("attention", "mlp"))
+    return config, _with_biases(parts, attention, feed_forward)
+
+
+def _biases_of_tensors(tensors: Collection[str], parts: Parts) -> Parts:
+    attention, feed_forward = (f"blk.0.{m}.bias" in tensors for m in ("attn_q", "ffn_up"))
+    return _with_biases(parts, attention, feed_forward)
+
+
+def _with_biases(parts: Parts, attention: bool, feed_forward: bool) -> Parts:
+    return replace(
+        parts,
+        attention=GroupedHeads(has_bias=attention, has_output_bias=attention),
+        feed_forward=Gated(has_bias=feed_forward),
+    )
+
 
 LLAMA = Architecture(
     "llama",
@@ -21,9 +48,16 @@ LLAMA = Architecture(
         rope_tensors=(FACTORS,),
         reads=EXPERT_KEYS,
         adapt=with_experts(Routing()),
+        by_tensors=_biases_of_tensors,
     ),
     (
-        Published("llama", "LlamaForCausalLM"),
+        Published(
+            "llama",
+            "LlamaForCausalLM",
+            reads=frozenset({"attention_bias", "mlp_bias"}),
+            adapt=biases_of_config,
+        ),
+        Published("mistral", "MistralForCausalLM", windows=same_windows),
         Published(
             "mixtral",
             "MixtralForCausalLM",

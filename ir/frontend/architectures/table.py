@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from inferflux.ir.frontend.architectures.architecture import Architecture
+from inferflux.ir.frontend.architectures.cohere import COHERE
+from inferflux.ir.frontend.architectures.falcon import FALCON
+from inferflux.ir.frontend.architectures.gemma import GEMMA
+from inferflux.ir.frontend.architectures.gemma2 import GEMMA2
+from inferflux.ir.frontend.architectures.gemma3 import GEMMA3
+from inferflux.ir.frontend.architectures.gpt2 import GPT2
+from inferflux.ir.frontend.architectures.gpt_neox import GPT_NEOX
+from inferflux.ir.frontend.architectures.granite import GRANITE
 from inferflux.ir.frontend.architectures.llama import LLAMA
+from inferflux.ir.frontend.architectures.olmo2 import OLMO2
+from inferflux.ir.frontend.architectures.phi3 import PHI3
 from inferflux.ir.frontend.architectures.qwen2 import QWEN2
 from inferflux.ir.frontend.architectures.qwen2moe import QWEN2MOE
+from inferflux.ir.frontend.architectures.qwen3 import QWEN3
 from inferflux.ir.frontend.architectures.qwen3moe import QWEN3MOE
+from inferflux.ir.frontend.architectures.smollm3 import SMOLLM3
+from inferflux.ir.frontend.architectures.stablelm import STABLELM
+from inferflux.ir.frontend.architectures.starcoder2 import STARCODER2
 from inferflux.ir.frontend.facts import ModelConfig
 from inferflux.ir.frontend.source import ModelSource, UnsupportedArchitecture
 from inferflux.ir.graph import Graph
 
-ARCHITECTURES = {each.name: each for each in (LLAMA, QWEN2, QWEN2MOE, QWEN3MOE)}
+ARCHITECTURES = {
+    each.name: each
+    for each in (
+        LLAMA,
+        QWEN2,
+        QWEN2MOE,
+        QWEN3,
+        QWEN3MOE,
+        GEMMA,
+        GEMMA2,
+        GEMMA3,
+        PHI3,
+        SMOLLM3,
+        OLMO2,
+        GRANITE,
+        STABLELM,
+        COHERE,
+        STARCODER2,
+        GPT_NEOX,
+        FALCON,
+        GPT2,
+    )
+}
 PUBLISHED = {  # by model type: the architecture that it is, and how it is written
     published.model_type: (name, published)
     for name, architecture in ARCHITECTURES.items()

@@ -53,6 +53,7 @@ class GroupedHeads:
     has_sinks: bool = False  # a score for each head at which there is no value
     alibi: float | None = None  # the greatest slope's exponent; None: scores know no distance
     alibi_scale: float = 1.0
+    is_scaled_by_layer: bool = False  # scores are divided by the layer's number, from 1 on
 
     def __call__(self, x: Value, layer: Layer, pages: KVPages) -> tuple[Value, KVPages]:
         config, step = layer.config, layer.step
@@ -77,7 +78,7 @@ class GroupedHeads:
             *sinks,
             layer=at,
             head_dim=head_dim,
-            scale=config.attention_scale or head_dim**-0.5,
+            scale=self._scale(layer),
             window=pages.window,
             **self._kinds(layer),
         )
@@ -100,6 +101,10 @@ class GroupedHeads:
             pairs=config.pairs,
         )
         return turned
+
+    def _scale(self, layer: Layer) -> float:
+        scale = layer.config.attention_scale or layer.config.head_dim**-0.5
+        return scale / (layer.number + 1) if self.is_scaled_by_layer else scale
 
     def _kinds(self, layer: Layer) -> dict[str, Any]:
         """Attributes of what most models do not have."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
+from inferflux.ir.frontend.blocks import Parts
 from inferflux.ir.frontend.facts import ModelConfig, Rope
-from inferflux.ir.frontend.form import Form, Stated, Windows, read_shape
+from inferflux.ir.frontend.form import Form, Stated, Windows, no_windows, read_shape
 from inferflux.ir.frontend.gguf import rope
 from inferflux.ir.frontend.gguf.windows import stated_windows
 from inferflux.ir.frontend.limits import MAX_SIZE
@@ -27,12 +28,11 @@ _KEYS: Mapping[str, str] = {
 }
 _READ = frozenset(
     {
-        "attention.sliding_window",
-        "attention.sliding_window_pattern",
         "attention.value_length",
         *rope.KEYS,
     }
 )
+_WINDOWS = ("attention.sliding_window", "attention.sliding_window_pattern")
 # Keys with which a file may ask for another formula, and the values with which it does not.
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "attention.causal": (True,),
@@ -59,12 +59,23 @@ def same_in_all(source: ModelSource, config: ModelConfig, tensors: tuple[str, ..
     return (rope.rope_facts(source, size, tensors),) * config.num_layers
 
 
+def no_ropes(source: ModelSource, config: ModelConfig, tensors: tuple[str, ...]) -> Ropes:
+    """Positions are learned."""
+    return (None,) * config.num_layers
+
+
+def all_the_same(tensors: Collection[str], parts: Parts) -> Parts:
+    """Keys say all; of other architectures the names of tensors say what they are composed of."""
+    return parts
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata(Form):
     """How a GGUF states an architecture; its keys are those after the architecture's name."""
 
     windows: Windows = stated_windows
     ropes: Callable[[ModelSource, ModelConfig, tuple[str, ...]], Ropes] = same_in_all
+    by_tensors: Callable[[Collection[str], Parts], Parts] = all_the_same
     rope_tensors: tuple[str, ...] = ()  # of factors, which are no weights of the graph
 
 
@@ -89,6 +100,8 @@ def config(source: ModelSource, metadata: Metadata) -> ModelConfig:
 
 def _refuse_other_formulas(fields: Fields, metadata: Metadata) -> None:
     read = {*_READ, *metadata.reads, *_KEYS.values(), *metadata.keys.values()}
+    if metadata.windows is not no_windows:
+        read.update(_WINDOWS)
     own = {k: v for k, v in {**_NEUTRAL, **metadata.neutral}.items() if k not in read}
     neutral = {**{fields.own(k): v for k, v in own.items()}, **_NEUTRAL_ANYWHERE}
     known = {fields.own(name) for name in read} | neutral.keys()

@@ -21,13 +21,18 @@ def stated_windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
 
 
 def windows_in_turns(period: int) -> Windows:
-    """As stated; without a pattern in all layers but every ``period``th, or in all (0)."""
+    """As stated; without a pattern in all layers but every ``period``th, or in all (0).
+
+    A window of 0 tokens is none.
+    """
 
     def windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
         window_key = fields.own("attention.sliding_window")
         if fields.has(f"{window_key}_pattern") or not fields.has(window_key):
             return stated_windows(fields, num_layers)
-        window = fields.whole(window_key, 1, MAX_SIZE)
+        window = fields.whole(window_key, 0, MAX_SIZE)
+        if not window:
+            return (None,) * num_layers
         turns = (not period or (layer + 1) % period for layer in range(num_layers))
         return tuple(window if is_windowed else None for is_windowed in turns)
 

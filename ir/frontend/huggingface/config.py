@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.form import Stated, read_shape
+from inferflux.ir.frontend.form import Stated, no_windows, read_shape
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
 from inferflux.ir.frontend.huggingface.published import Published
 from inferflux.ir.frontend.huggingface.rope import is_rope_key
 from inferflux.ir.frontend.huggingface.windows import KEYS as WINDOW_KEYS
-from inferflux.ir.frontend.huggingface.windows import no_windows
 from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
 
@@ -99,7 +98,7 @@ def config(source: HuggingFaceModel) -> ModelConfig:
     )
     windows = published.windows(fields, shape.num_layers)
     seen = replace(shape, windows=windows, pairs=published.pairs)
-    return seen.turned_by(published.ropes(fields, seen))
+    return seen.turned_by(published.ropes(fields, seen, published.defaults))
 
 
 def _refuse_other_formulas(fields: Fields, published: Published, keys: Mapping[str, str]) -> None:

@@ -19,16 +19,17 @@ from inferflux.ir.frontend.rope_scaling import (
 from inferflux.ir.frontend.typed import Fields
 
 _GROUPS = ("rope_parameters", "rope_scaling")  # today's name, and the one of older files
+THETA = 10000.0  # of the paper, arXiv:2104.09864
 _SHARE = "partial_rotary_factor"
 _ORIGINAL = "original_max_position_embeddings"
 _CONTEXT = "max_position_embeddings"
 
 
-def rope_facts(config: Fields, size: int, inner: str = "") -> Rope:
+def rope_facts(config: Fields, size: int, theta: float = THETA, inner: str = "") -> Rope:
     """Read either spelling, for the first ``size`` elements of a head.
 
-    ``inner`` names the part of the group that is of some layers only.  Raises UnsupportedModel for
-    a kind or a key that is not known.
+    ``theta`` is the base of a file that states none; ``inner`` names the part of the group that is
+    of some layers only.  Raises UnsupportedModel for a kind or a key that is not known.
     """
     group = f"{_group(config)}{f'.{inner}' if inner else ''}"
     kind_key = _kind_key(config, group)
@@ -41,7 +42,7 @@ def rope_facts(config: Fields, size: int, inner: str = "") -> Rope:
     stated = _Stated(config, group)
     read = {f"{group}.{name}" for name in (*kind.keys, "rope_theta", "type", "rope_type", _SHARE)}
     _refuse_others(config, group, read)
-    return kind.scale(Rope(_theta(config, group), size), stated)
+    return kind.scale(Rope(_theta(config, group, theta), size), stated)
 
 
 def rotated_size(config: Fields, head_dim: int, default: float | None = None) -> int:
@@ -207,9 +208,9 @@ def _kind_key(config: Fields, group: str) -> str:
     return old if config.has(old) else new
 
 
-def _theta(config: Fields, group: str) -> float:
+def _theta(config: Fields, group: str, default: float) -> float:
     inner = f"{group}.rope_theta"
-    theta = config.within("rope_theta", *BASES, 10000.0)
+    theta = config.within("rope_theta", *BASES, default)
     if not config.has(inner):
         return theta
     if config.has("rope_theta") and config.within(inner, *BASES) != theta:

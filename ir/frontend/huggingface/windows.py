@@ -8,6 +8,7 @@ from inferflux.ir.frontend.typed import Fields
 
 KEYS = frozenset(  # of classes that know windows
     {
+        "_sliding_window_pattern",  # of a class that has made layer_types of it
         "layer_types",
         "max_window_layers",
         "sliding_window",
@@ -16,11 +17,6 @@ KEYS = frozenset(  # of classes that know windows
     }
 )
 _KINDS = ("full_attention", "sliding_attention")
-
-
-def no_windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:
-    """A class that knows none; a key that says otherwise is refused as unknown."""
-    return (None,) * num_layers
 
 
 def same_windows(fields: Fields, num_layers: int) -> tuple[int | None, ...]:

@@ -175,7 +175,7 @@ def test_experts_must_be_stated_and_be_there(tiny_gguf, metadata, problem):
         ({"llama.attention.value_length": np.uint32(16)}, "llama.attention.value_length"),
         ({"llama.logit_scale": np.float32(1)}, "llama.logit_scale"),
         ({"llama.attention.causal": False}, "llama.attention.causal"),
-        ({"general.architecture": "gemma3"}, "general.architecture"),
+        ({"general.architecture": "mamba"}, "general.architecture"),
         ({"general.type": "adapter"}, "general.type"),
         ({"general.quantization_version": np.uint32(3)}, "general.quantization_version"),
     ],
@@ -295,8 +295,8 @@ def test_a_pattern_covers_every_layer(tiny_gguf):
             r"is \[319, 64\], the metadata asks for \[320, 64\]",
         ),
         (
-            {"blk.0.attn_q.bias": np.ones(64, np.float32)},
-            "tensor 'blk.0.attn_q.bias'",
+            {"blk.0.attn_output.bias": np.ones(64, np.float32)},
+            "tensor 'blk.0.attn_output.bias'",
             "a bias",
         ),
         (

@@ -90,7 +90,7 @@ def _llamas() -> Iterator[Entry]:
     )
     # Unlike Qwen2's, o_proj has a bias, too.
     biases = {"attention_bias": True, "mlp_bias": True}
-    yield Entry("llama-biases", "llama", biases, pending="biases of every projection")
+    yield Entry("llama-biases", "llama", biases)
     yield Entry("llama-linear", "llama", rope("linear", factor=4.0))
     yield Entry("llama-llama3", "llama", LLAMA3)
     yield Entry("llama-yarn", "llama", rope("yarn", **YARN))
@@ -165,7 +165,9 @@ def _qwens() -> Iterator[Entry]:
 
 def _gemmas() -> Iterator[Entry]:
     # Norms are by w + 1; the embedding is times sqrt(D), which transformers rounds to its dtype.
-    yield Entry("gemma", "gemma", {"head_dim": 32, "num_key_value_heads": 1})
+    yield Entry(
+        "gemma", "gemma", {"head_dim": 32, "num_key_value_heads": 1, "num_hidden_layers": 2}
+    )
     gemma2 = {
         "head_dim": 32,
         "num_hidden_layers": 4,
@@ -241,7 +243,7 @@ def _layer_normed() -> Iterator[Entry]:
     yield Entry("gpt-neox", "gpt_neox", neox)
     yield Entry("gpt-neox-sequential", "gpt_neox", {**neox, "use_parallel_residual": False})
     # Rows of a KV head's queries, its key and its value follow one another.
-    falcon = {"num_key_value_heads": None, "ffn_hidden_size": 256, "intermediate_size": 256}
+    falcon = {"num_key_value_heads": None, "ffn_hidden_size": 256, "intermediate_size": None}
     yield Entry("falcon-7b", "falcon", {**falcon, "multi_query": True})
     grouped = {**falcon, "new_decoder_architecture": True, "num_kv_heads": 2}
     yield Entry("falcon-40b", "falcon", grouped)

@@ -28,8 +28,10 @@ def write_published(entry: Entry, folder: Path) -> PreTrainedModel:
         path,
         metadata={"format": "pt"},
     )
+    # The eager attention of Falcon adds ALiBi twice: once by its mask, once more by itself.
+    attention = "sdpa" if entry.model_type == "falcon" else "eager"
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
+        folder, dtype=torch.float32, attn_implementation=attention
     ).eval()
     model.save_pretrained(folder)
     return model
