@@ -52,8 +52,7 @@ def _alone(target: CompiledTarget, index: int) -> CompiledTarget:
     """The target with one variant, which takes all steps."""
     variant = target.step.variants[index]
     takes_all = StepVariant(variant.symbol, variant.arithmetic, 1, target.step.max_step_tokens)
-    objects = {machine: (codes[index],) for machine, codes in target.objects.items()}
-    return replace(target, objects=objects, step=replace(target.step, variants=(takes_all,)))
+    return replace(target, step=replace(target.step, variants=(takes_all,)))
 
 
 def _inputs(num_tokens: int, num_groups: int, vocab_size: int) -> StepInputs:

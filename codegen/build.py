@@ -25,8 +25,9 @@ from inferflux.codegen.head_sizes import head_size, require_head_sizes
 from inferflux.codegen.keys import KernelKey, TargetKey, lines, segment_name
 from inferflux.codegen.memory import MAX_WORKERS, ROW_PADDING, padded
 from inferflux.codegen.packing import PackedWeights, pack_weights
+from inferflux.codegen.phase_function import SCALARS
 from inferflux.codegen.select import Layers, Phase, select
-from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
+from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.templates import package_text, source_text, template_text
@@ -179,9 +180,11 @@ class _TargetBuild:
         return (each.shape for each in self.variants if each.arithmetic == arithmetic)
 
     def _sources(self, steps: Sequence[StepText]) -> dict[str, str]:
-        """The text of every step, and the graphs besides the one for all steps."""
+        """The texts of the steps and of what they call; graphs besides the one for all steps."""
         graphs = {f"{form.arithmetic}.ir": str(form.graph) for form in self.forms[1:]}
-        return {f"{step.symbol}.py": step.text for step in steps} | graphs
+        texts = {step.symbol: step.text for step in steps}
+        texts |= {each.symbol: each.text for step in steps for each in step.functions}
+        return {f"{symbol}.py": text for symbol, text in texts.items()} | graphs
 
     def _key(self, kernel_keys: Mapping[str, str]) -> TargetKey:
         return TargetKey(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from inferflux.codegen.target import UnsupportedOnTarget
@@ -44,7 +45,7 @@ class MemoryPlan:
     worker_scratch: str = ""  # where a worker's own part of scratch_f32 begins, as an expression
     worker_panels: str = ""  # and its part of scratch_i32, for unpacked weights
     shared_scratch: int = 0  # where the part that all workers share begins
-    sizes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sizes: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def plan_memory(
@@ -68,7 +69,7 @@ class _Planner:
         self.target = target
         self.memory = MemoryPlan(dict(weights.operands))
         self.free: dict[tuple[str, int], list[int]] = defaultdict(list)
-        self.halved: Set[Value] = frozenset()
+        self.halved: Set[int] = frozenset()
 
     def plan(self, graph: Graph) -> MemoryPlan:
         self.halved = _met_by_halves(graph)
@@ -126,8 +127,11 @@ class _Planner:
                 self._place(value)
 
     def _plan_repeat(self, node: Node, dying: list[Value]) -> None:
+        """Kinds of layers are planned from one state, so that what they agree on lies alike."""
         carried, invariants = parts(node).carried, parts(node).invariants
+        free, sizes, most = deepcopy(self.free), self.memory.sizes, self.memory.sizes.copy()
         for body in node.bodies:
+            self.free, self.memory.sizes = deepcopy(free), sizes.copy()
             for inner, outer in zip(body.inputs, (*carried, *invariants), strict=True):
                 self.memory.operands[inner] = self.memory.operands[outer]
             self._plan_nodes(body.nodes, body.outputs, keep=body.inputs[len(carried) :])
@@ -137,6 +141,9 @@ class _Planner:
                         self.target,
                         f"layers that carry {outer.type} on without updating it in place",
                     )
+            for buffer, size in self.memory.sizes.items():
+                most[buffer] = max(size, most[buffer])
+        self.memory.sizes = most
         for result, outer in zip(node.results, carried, strict=True):
             self.memory.operands[result] = self.memory.operands[outer]
             if outer in dying:
@@ -162,7 +169,7 @@ class _Planner:
                 scaled_sums=self._take("scratch_f32", blocks),
                 corrections=self._take("scratch_i32", blocks),
                 first_corrections=(
-                    self._take("scratch_i32", blocks) if value in self.halved else None
+                    self._take("scratch_i32", blocks) if width in self.halved else None
                 ),
             )
         elif width == self.vocab_size and value.type.shape[0] == "R":
@@ -221,13 +228,17 @@ def _kernel_nodes(graph: Graph) -> Iterator[tuple[str, Node]]:
             yield from _kernel_nodes(body)
 
 
-def _met_by_halves(graph: Graph) -> Set[Value]:
-    """Int8 rows that a weight reads whose scales are of half a block."""
-    found: set[Value] = set()
+def _met_by_halves(graph: Graph) -> Set[int]:
+    """Widths of int8 rows that a weight reads whose scales are of half a block.
+
+    All rows so wide keep what that takes, so that kinds of layers have equal phases before it.
+    """
+    found: set[int] = set()
     for _, node in _kernel_nodes(graph):
         formats = [FORMATS.get(value.type.dtype.name) for value in node.inputs]
         if any(each is not None and each.halves > 1 for each in formats):
-            found.update(value for value in node.inputs if value.type.dtype == I8X32)
+            rows = (value.type for value in node.inputs if value.type.dtype == I8X32)
+            found.update(int(each.shape[-1]) for each in rows)
     return found
 
 

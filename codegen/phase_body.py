@@ -22,10 +22,10 @@ def phase_body(
 
     Args:
         memory: where the values of the phase's node lie.
-        names: what the step calls the attributes that differ by layer.
+        names: what the text calls the attributes, or stacked ones, that it is handed.
     """
     operands = dict(_operands(phase, memory))
-    attrs = {name: _attr(value, names) for name, value in phase.node.attrs.items()}
+    attrs = {name: _attr(name, value, names) for name, value in phase.node.attrs.items()}
     return render(
         phase.kernel.template,
         {
@@ -65,5 +65,5 @@ def _each_row(schedule: Schedule) -> str:
     return f"T.serial({rows})" if rows >= TILE_ROWS else f"T.unroll({rows})"
 
 
-def _attr(value: Attr, names: Mapping[str, str]) -> Attr:
-    return names[value.name] if isinstance(value, Stacked) else value
+def _attr(name: str, value: Attr, names: Mapping[str, str]) -> Attr:
+    return names[value.name] if isinstance(value, Stacked) else names.get(name, value)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inferflux.codegen.artifact.compiled import StepVariant
 from inferflux.codegen.memory import SAMPLE_OUTPUTS, MemoryPlan, scales_of
-from inferflux.codegen.phase_body import has_tiles, phase_body
+from inferflux.codegen.phase_body import has_tiles
+from inferflux.codegen.phase_function import SCALARS, PhaseFunction, PhaseWriter
 from inferflux.codegen.select import Layers, Phase
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.words.workers import COUNTER_STRIDE
@@ -17,19 +18,19 @@ from inferflux.ir.ops.repeat import layer_kinds, stacked_attributes
 from inferflux.kernels.kernel import StepShape
 from inferflux.kernels.linear.tiles import TILE_SHAPES
 
-SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
 _DTYPES = {"i32": "int32", "u64": "int32", "f32": "float32", "f16": "float16", "i8page": "int8"}
 
 
 @dataclass(frozen=True, slots=True)
 class StepText:
-    """One variant of the step as TVMScript, and how its function is called."""
+    """One variant of the step as TVMScript, the functions that it calls, and how it is called."""
 
     symbol: str
     arithmetic: str
     shape: StepShape
     text: str
     num_phases: int
+    functions: tuple[PhaseFunction, ...]
 
     @property
     def variant(self) -> StepVariant:
@@ -74,12 +75,13 @@ class StepWriter:
         """Write the variant of one shape.  ``bases``: see ``WeightPlan.layer_bases``."""
         buffers = step_buffers(self.graph)
         symbol = f"step_{self.arithmetic}_{shape.row_block}"
+        writer = _CallWriter(PhaseWriter(self.target, self.memory, buffers))
         texts, index = [], 0
-        for number, item in enumerate(phases):
+        for item in phases:
             if isinstance(item, Phase):
-                texts.append(self._phase(item, f"_{number}", str(index), {}))
+                texts.append(writer.call(item, str(index), {}))
             else:
-                texts.append(self._layers(item, f"_{number}", index, bases[item.node]))
+                texts.append(writer.layers(item, index, bases[item.node]))
             index += _num_phases(item)
         text = render(
             "step.j2",
@@ -96,21 +98,33 @@ class StepWriter:
                 "phases": "\n".join(texts),
             },
         )
-        return StepText(symbol, self.arithmetic, shape, text, index)
+        functions = tuple(writer.functions.values())
+        return StepText(symbol, self.arithmetic, shape, text, index, functions)
 
-    def _layers(
-        self, layers: Layers, number: str, index: int, bases: tuple[tuple[int, int], ...]
-    ) -> str:
-        names = {name: f"this_{name}" for name in stacked_attributes(layers.node)}
+
+@dataclass(frozen=True, slots=True)
+class _CallWriter:
+    """Writes the calls of phases, and keeps the functions that they call, each once."""
+
+    phases: PhaseWriter
+    functions: dict[str, PhaseFunction] = field(default_factory=dict)
+
+    def call(self, phase: Phase, index: str, stacked: Mapping[str, str]) -> str:
+        function, call = self.phases.write(phase, index, stacked)
+        self.functions[function.symbol] = function
+        title = f"# {_title(phase.node)}"
+        if phase.when:
+            return f"{title}\nif {phase.when}:\n    T.evaluate({call})"
+        return f"{title}\nT.evaluate({call})"
+
+    def layers(self, layers: Layers, index: int, bases: tuple[tuple[int, int], ...]) -> str:
+        stacked = stacked_attributes(layers.node)
+        values = {name: _filled(each) for name, each in stacked.items()}
+        dtypes = {name: _dtype(each) for name, each in values.items()}
         kinds = []
-        for kind, (body, (base, stride)) in enumerate(zip(layers.bodies, bases, strict=True)):
+        for body, (base, stride) in zip(layers.bodies, bases, strict=True):
             phases = [
-                self._phase(
-                    phase,
-                    f"{number}_{kind}_{position}",
-                    f"{index + position} + layer * {layers.phases_per_layer}",
-                    names,
-                )
+                self.call(phase, f"{index + position} + layer * {layers.phases_per_layer}", dtypes)
                 for position, phase in enumerate(body)
             ]
             kinds.append({"base": base, "stride": stride, "phases": phases})
@@ -120,27 +134,8 @@ class StepWriter:
                 "num_layers": layers.num_layers,
                 "kind_of_layer": layer_kinds(layers.node),
                 "place_in_kind": _places(layer_kinds(layers.node)),
-                "stacked": {
-                    names[name]: _filled(values)
-                    for name, values in stacked_attributes(layers.node).items()
-                },
+                "stacked": {f"this_{name}": each for name, each in values.items()},
                 "kinds": kinds,
-            },
-        )
-
-    def _phase(self, phase: Phase, number: str, index: str, names: Mapping[str, str]) -> str:
-        node = phase.node
-        pieces = phase.kernel.pieces(node, phase.schedule)
-        if phase.when:
-            pieces = f"T.if_then_else({phase.when}, {pieces}, 0)"
-        return render(
-            "phase.j2",
-            {
-                "title": _title(node),
-                "number": number,
-                "index": index,
-                "pieces": pieces,
-                "body": phase_body(phase, self.target, self.memory, names),
             },
         )
 
@@ -153,6 +148,10 @@ def _filled(values: tuple[Attr, ...]) -> tuple[Attr, ...]:
     """Layers of a kind that has no such number hold None, and read none: any number will do."""
     some = next(value for value in values if value is not None)
     return tuple(some if value is None else value for value in values)
+
+
+def _dtype(values: tuple[Attr, ...]) -> str:
+    return "float32" if isinstance(values[0], float) else "int32"
 
 
 def _places(kinds: tuple[int, ...]) -> tuple[int, ...]:

@@ -181,7 +181,7 @@ class CompiledTarget:
     numerics: str  # "default" | "float32"
     target_key: str
     features: tuple[str, ...]  # what the machine must have, as /proc/cpuinfo spells it
-    objects: Mapping[str, tuple[bytes, ...]]  # machine ("x86_64", ...) -> an object per variant
+    objects: Mapping[str, tuple[bytes, ...]]  # machine ("x86_64", ...) -> all of its code
     sources: Mapping[str, str]  # kernel text, by file name
     kernel_keys: Mapping[str, str]  # phase -> kernel_key
     weights: str  # name of the segment in CompiledModel.weights

@@ -33,7 +33,7 @@ class TargetRecord:
     target_key: str
     features: tuple[str, ...]
     graph: str
-    objects: Mapping[str, tuple[str, ...]]  # machine -> a part per variant of the step
+    objects: Mapping[str, tuple[str, ...]]  # machine -> parts, all of its code
     sources: Mapping[str, str]  # file name -> part
     kernel_keys: Mapping[str, str]
     weights: str

@@ -27,8 +27,9 @@ from inferflux.codegen.memory import (
     scales_of,
 )
 from inferflux.codegen.packing import pack_weights
+from inferflux.codegen.phase_function import SCALARS
 from inferflux.codegen.select import Layers, Phase, default_schedule
-from inferflux.codegen.step import SCALARS, StepText, StepWriter, counters, step_buffers
+from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.weights import (
     ALIGNMENT,

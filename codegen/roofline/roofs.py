@@ -17,7 +17,8 @@ from inferflux.codegen.artifact.compiled import CpuStep
 from inferflux.codegen.autotune.device import Array, Device, Launch
 from inferflux.codegen.autotune.workload import ATTENTION_CUT
 from inferflux.codegen.memory import MAX_WORKERS
-from inferflux.codegen.step import SCALARS, StepText, counters
+from inferflux.codegen.phase_function import SCALARS, phase_function
+from inferflux.codegen.step import StepText, counters
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets.cpu import compile_steps
 from inferflux.codegen.templates import render
@@ -136,7 +137,8 @@ class _Roof:
 def _step(name: str, pieces: int, given: Mapping[str, int]) -> StepText:
     """A step of one phase, written as a model's are."""
     body = render(f"roofline/{name}.j2", given)
-    values = {"title": name, "number": "_0", "index": "0", "pieces": str(pieces), "body": body}
+    numbers = dict.fromkeys(SCALARS, "int32")
+    function = phase_function(name, f"a roof: {name}", _BUFFERS, numbers, str(pieces), body)
     text = render(
         "step.j2",
         {
@@ -147,10 +149,10 @@ def _step(name: str, pieces: int, given: Mapping[str, int]) -> StepText:
             "scalars": SCALARS,
             "buffers": _BUFFERS,
             "tile_shapes": (),
-            "phases": render("phase.j2", values),
+            "phases": f"T.evaluate({function.call('0', {})})",
         },
     )
-    return StepText(f"roof_{name}", "i8x32", StepShape(1, 1), text, num_phases=1)
+    return StepText(f"roof_{name}", "i8x32", StepShape(1, 1), text, 1, (function,))
 
 
 def _facts(text: StepText) -> CpuStep:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
 
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
+PLAIN = 1  # of TVM's calling conventions: a function is called as it is written, not through TVM
+UNBOUNDED = 2**40  # elements of a buffer that a function is handed the address of
 # What a step's object exports beside the step, for the threads that run it: pool.ll.j2.
 POOL = {"lead": ("board",), "help": ("board", "helper"), "end": ("board", "helpers")}
 
@@ -24,23 +27,42 @@ POOL = {"lead": ("board",), "help": ("board", "helper"), "end": ("board", "helpe
 def compile_steps(
     target: CpuTarget, steps: Sequence[StepText], report: Callable[[str, float], None]
 ) -> Mapping[str, tuple[bytes, ...]]:
-    """For each machine of the target, an object for each step.
+    """For each machine of the target, the objects that together hold all steps; one for one step.
 
-    Text is parsed here, the longest first, while LLVM compiles the last ones in threads.
+    Text is parsed here while LLVM compiles the last objects in threads.
     """
     _require_tvm()
-    work = [(machine, step) for machine in target.machines for step in steps]
-    work.sort(key=lambda job: -len(job[1].text))
-    compiled = {}
+    units = _units(steps)
+    work = [(machine, *unit) for machine in target.machines for unit in units]
+    jobs: dict[str, list[Future[bytes]]] = {machine: [] for machine in target.machines}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for number, (machine, step) in enumerate(work):
-            report(f"compiling {step.symbol} for {machine}", number / len(work))
-            module = _parse(step, target_words(target, machine))
-            job = pool.submit(_object, module, target.machines[machine])
-            compiled[machine, step.symbol] = job
+        for number, (machine, title, texts) in enumerate(work):
+            report(f"compiling {title} for {machine}", number / len(work))
+            module = _parse(texts, target_words(target, machine))
+            jobs[machine].append(pool.submit(_object, module, target.machines[machine]))
+    return {machine: tuple(job.result() for job in jobs[machine]) for machine in jobs}
+
+
+def _units(steps: Sequence[StepText]) -> list[tuple[str, dict[str, str]]]:
+    """What is compiled together: functions that several steps call, then each step with its own.
+
+    The first has what every target needs once: how threads take part in a step.
+    """
+    callers = Counter(function.symbol for step in steps for function in step.functions)
+    texts = {function.symbol: function.text for step in steps for function in step.functions}
+    shared = {symbol: text for symbol, text in texts.items() if callers[symbol] > 1}
+    units = [("phases of all steps", shared)] if shared else []
+    for step in steps:
+        own = {each.symbol: each.text for each in step.functions if each.symbol not in shared}
+        units.append((step.symbol, {**own, step.symbol: step.text}))
+    title, first = units[0]
+    return [(title, first | _pool_functions()), *units[1:]]
+
+
+def _pool_functions() -> dict[str, str]:
     return {
-        machine: tuple(compiled[machine, step.symbol].result() for step in steps)
-        for machine in target.machines
+        name: render("pool.j2", {"name": name, "arguments": arguments})
+        for name, arguments in POOL.items()
     }
 
 
@@ -56,16 +78,13 @@ def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     functions = render("sync.ll.j2", pause) + loops.DEFINITIONS
     if target.panels:
         functions += source_text("bf16.ll") + TILES[target.tiles].DEFINITIONS
-    return {**words(target), "SYNC": functions, "POOL": render("pool.ll.j2", pause)}
+    modules = {"SYNC": functions, "POOL": render("pool.ll.j2", pause)}
+    return {**words(target), **modules, "PLAIN": PLAIN, "UNBOUNDED": UNBOUNDED}
 
 
-def _parse(step: StepText, names: Mapping[str, Any]) -> Any:
+def _parse(texts: Mapping[str, str], names: Mapping[str, Any]) -> Any:
     import tvm
 
-    texts = {step.symbol: step.text} | {
-        name: render("pool.j2", {"name": name, "arguments": arguments})
-        for name, arguments in POOL.items()
-    }
     return tvm.IRModule(
         {name: tvm.script.from_source(text, extra_vars=dict(names)) for name, text in texts.items()}
     )

@@ -42,7 +42,6 @@ def _pipeline() -> tuple[Pass, Callable[[], Pass], Callable[[], Pass]]:
             plain.StmtSimplify(),
             plain.RemoveNoOp(),
             plain.VerifyMemory(),
-            plain.AnnotateEntryFunc(),
             plain.SplitHostDevice(),
             plain.MakePackedAPI(),
         ]

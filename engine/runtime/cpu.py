@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from inferflux.codegen.artifact import machine_features
@@ -64,13 +64,10 @@ class CpuRunner:
         )
         if "amx_tile" in target.features:
             request_tiles()
-        modules = tuple(load_module(code) for code in _objects_for(target))
-        self._functions = {
-            variant: module[variant.symbol]
-            for variant, module in zip(target.step.variants, modules, strict=True)
-        }
+        code = load_module(_objects_for(target))
+        self._functions = {variant: code[variant.symbol] for variant in target.step.variants}
         arguments = StepArguments(target.step, self._buffers.arrays, most_workers)
-        self._pool = WorkerPool(modules, arguments, most_workers)
+        self._pool = WorkerPool(code, arguments, most_workers)
 
     @property
     def kv_groups(self) -> tuple[KVGroup, ...]:
@@ -133,16 +130,18 @@ def _torch_hidden() -> Iterator[None]:
         del sys.modules["torch"]
 
 
-def load_module(code: bytes) -> Mapping[str, Any]:
+def load_module(objects: Sequence[bytes]) -> Mapping[str, Any]:
     """Link verified object code into this process: no file, no linker, no PATH."""
     try:
         with _torch_hidden():
             import tvm_ffi_orcjit
-        if _OF_RUNTIME in code:  # a kernel with a buffer that is too large for the stack
+        if any(
+            _OF_RUNTIME in code for code in objects
+        ):  # a kernel with a buffer that is too large for the stack
             runtime = importlib.metadata.distribution("apache-tvm").locate_file(_RUNTIME_LIBRARY)
             ctypes.CDLL(str(runtime), ctypes.RTLD_GLOBAL)  # never imported: that takes 0.7 s
     except ImportError as error:  # a distribution that is not there is one, too
         raise MissingPackages("running on a CPU", str(error.name), "cpu") from error
     session = tvm_ffi_orcjit.default_session()
-    module: Mapping[str, Any] = session.load_module(code, cxx=_NO_COMPILER)
+    module: Mapping[str, Any] = session.load_module(objects, cxx=_NO_COMPILER)
     return module

@@ -43,11 +43,8 @@ class WorkerPool:
     helpers, so one is always free.
     """
 
-    def __init__(
-        self, modules: Sequence[Mapping[str, Any]], arguments: StepArguments, num_workers: int
-    ) -> None:
-        """Start the threads.  ``modules``: all code they may run, each with that of pool.ll.j2."""
-        code = modules[0]
+    def __init__(self, code: Mapping[str, Any], arguments: StepArguments, num_workers: int) -> None:
+        """Start the threads.  ``code``: all that they may run, that of pool.ll.j2 among it."""
         self._lead = code["lead"]
         self._arguments = arguments
         self._regions = zeros(num_workers, _REGION)
@@ -58,7 +55,7 @@ class WorkerPool:
         self._board = zeros(1, _BOARD)
         self._board["helpers"] = self._helpers.ctypes.data
         self._board["regions"] = self._regions.ctypes.data
-        memory = (self._board, self._regions, self._helpers, arguments, modules)
+        memory = (self._board, self._regions, self._helpers, arguments, code)
         address = self._board.ctypes.data
         threads = tuple(
             threading.Thread(

@@ -22,8 +22,8 @@ def single_step(
 
     ``buffers`` are by name, as the step calls them; ``scalars`` lack the worker's number.
     """
-    module = load_module(code)
+    module = load_module((code,))
     (variant,) = step.variants
     function = module[variant.symbol]
-    pool = WorkerPool((module,), StepArguments(step, buffers, num_workers), num_workers)
+    pool = WorkerPool(module, StepArguments(step, buffers, num_workers), num_workers)
     return lambda: pool.run(function, scalars, num_workers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferflux.codegen import step
+from inferflux.codegen import phase_function
 from inferflux.codegen.memory import plan_memory
 from inferflux.codegen.phase_body import phase_body
 from inferflux.codegen.select import Layers, Phase, select
@@ -63,5 +63,13 @@ def test_a_phase_reads_like_this(written, golden, op):
 
 def test_the_step_around_the_phases_reads_like_this(written, golden, monkeypatch):
     writer, phases, plan = written
-    monkeypatch.setattr(step, "phase_body", lambda phase, *_: f"{phase.node.op}(piece)")
+    monkeypatch.setattr(phase_function, "phase_body", lambda phase, *_: f"{phase.node.op}(piece)")
     golden("step.tir", writer.write(phases, plan.layer_bases, SHAPE).text)
+
+
+def test_the_function_of_a_phase_reads_like_this(written, golden, monkeypatch):
+    writer, phases, plan = written
+    monkeypatch.setattr(phase_function, "phase_body", lambda *_: "norm(scratch_f32, at_weight)")
+    step = writer.write(phases, plan.layer_bases, SHAPE)
+    (function,) = (f for f in step.functions if f.symbol.startswith("rms_norm_quantise"))
+    golden("phase.tir", function.text)

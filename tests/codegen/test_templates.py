@@ -56,7 +56,7 @@ def test_a_kernels_text_holds_what_its_template_imports(op, imported):
 
 def test_a_missing_parameter_is_an_error():
     with pytest.raises(UndefinedError, match="pieces"):
-        render("phase.j2", {"title": "x", "number": "_0"})
+        render("phase.j2", {"signature": "", "symbol": "f", "buffers": {}, "numbers": {}})
 
 
 def test_a_packages_text_holds_every_module_of_it():

@@ -17,7 +17,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tvm_ffi_orcjit", None)
     with pytest.raises(MissingPackages, match=r"tvm_ffi_orcjit: pip install 'inferflux\[cpu\]'"):
-        cpu.load_module(b"")
+        cpu.load_module((b"",))
 
 
 def test_torch_cannot_be_imported_only_while_it_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inferflux.codegen.phase_function import phase_function
 from inferflux.codegen.step import counters
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.targets.cpu import compile_steps
-from inferflux.codegen.templates import render
 from inferflux.engine.runtime import cpu
 from inferflux.engine.runtime.arguments import SCALARS, StepArguments
 from inferflux.engine.runtime.memory import zeros
@@ -34,37 +34,34 @@ def step(sync_handle: T.handle, done_handle: T.handle, {scalars}):
     T.func_attr({{"global_symbol": "step", "tirx.noalias": True}})
     sync = T.match_buffer(sync_handle, ({num_counters},), "int32")
     done = T.match_buffer(done_handle, ({num_done},), "int32")
-    with T.attr(0, "pragma_import_llvm", SYNC):
-        claimed = T.alloc_buffer((1,), "int32")
-{phases}
+{calls}
 """
 
 
 @pytest.fixture(scope="session")
 def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An object with the functions of a pool, and a step that counts how often a piece is done."""
-    phases = [
-        render(
-            "phase.j2",
-            {
-                "title": f"phase {index}",
-                "number": index,
-                "index": index,
-                "pieces": "num_tokens",
-                "body": f"done[{index * PIECES} + piece] = done[{index * PIECES} + piece] + 1",
-            },
+    functions = [
+        phase_function(
+            f"phase_{index}",
+            f"phase {index}",
+            {"sync": "int32", "done": "int32"},
+            {"num_tokens": "int32"},
+            pieces="num_tokens",
+            body=f"done[{index * PIECES} + piece] = done[{index * PIECES} + piece] + 1",
         )
         for index in range(PHASES)
     ]
+    calls = [each.call(str(index), {}) for index, each in enumerate(functions)]
     text = STEP.format(
         scalars=", ".join(f"{name}: T.int32" for name in SCALARS),
         num_counters=counters(PHASES),
         num_done=PHASES * PIECES,
-        phases="\n".join(" " * 8 + line for phase in phases for line in phase.splitlines()),
+        calls="\n".join(f"    T.evaluate({call})" for call in calls),
     )
     machine, facts = platform.machine(), TARGETS["cpu:portable"]
     target = replace(facts, machines={machine: facts.machines[machine]})
-    step = SimpleNamespace(symbol="step", text=text)
+    step = SimpleNamespace(symbol="step", text=text, functions=functions)
     path = tmp_path_factory.mktemp("pool") / "step.o"
     path.write_bytes(compile_steps(target, [step], lambda stage, done: None)[machine][0])
     return path
@@ -72,7 +69,7 @@ def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def module(pool_code: Path) -> Any:
-    return cpu.load_module(pool_code.read_bytes())
+    return cpu.load_module((pool_code.read_bytes(),))
 
 
 @pytest.fixture
@@ -85,7 +82,7 @@ def done() -> Any:
 def make_pool(module: Any, done: Any) -> Callable[[int], WorkerPool]:
     def make(num_workers: int) -> WorkerPool:
         step = SimpleNamespace(arguments=("sync", "done", *SCALARS), sync=counters(PHASES))
-        return WorkerPool([module], StepArguments(step, {"done": done}, num_workers), num_workers)
+        return WorkerPool(module, StepArguments(step, {"done": done}, num_workers), num_workers)
 
     return make
 
@@ -163,7 +160,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from types import SimpleNamespace
 import test_pool
-module = test_pool.cpu.load_module(Path({str(pool_code)!r}).read_bytes())
+module = test_pool.cpu.load_module((Path({str(pool_code)!r}).read_bytes(),))
 make = test_pool.make_pool.__wrapped__(module, test_pool.done.__wrapped__())
 pools = [make(3), make(2)]
 for pool in pools:

@@ -106,7 +106,10 @@ def amx_assembly(shape, arithmetic):
     memory.operands[x] = FloatRows(64, 0, 64)
     phases = select(graph, shape, target.name)
     step = StepWriter(graph, target, memory, arithmetic).write(phases, {}, shape)
-    function = tvm.script.from_source(step.text, extra_vars=target_words(target, "x86_64"))
-    module = tvm.IRModule({step.symbol: function})
-    library = tvm.compile(module, target=Target(dict(target.machines["x86_64"])))
+    names = target_words(target, "x86_64")
+    parts = {
+        part.symbol: tvm.script.from_source(part.text, extra_vars=names)
+        for part in (step, *step.functions)
+    }
+    library = tvm.compile(tvm.IRModule(parts), target=Target(dict(target.machines["x86_64"])))
     return library.mod.inspect_source("asm")

@@ -64,11 +64,7 @@ FIELDS = [
     (("targets", 0, "numerics"), "fast", "numerics 'fast', not one of"),
     (("targets", 0, "graph"), "graph/none", "which is missing"),
     (("targets", 0, "objects"), {}, "belongs to nothing"),
-    (
-        ("targets", 0, "step", "variants"),
-        [{"symbol": "s", "arithmetic": "f32", "min_tokens": 1, "max_tokens": 64}],
-        "2 objects for aarch64, 1 variants",
-    ),
+    (("targets", 0, "objects", "riscv64"), [], "no objects for riscv64"),
     (("targets", 0, "sources"), {"/etc/passwd": "graph/x"}, "is missing"),
     (("targets", 0, "weights"), "tokenizer", "of kind tokenizer, not weights"),
     (("targets", 0, "features"), ["a b"], "name 'a b' is not allowed"),

@@ -101,7 +101,9 @@ def test_a_build_takes_records_and_is_the_same_every_time(
     plain = build(Tuning())
     assert tuned.objects == again.objects
     assert tuned.target_key == again.target_key != plain.target_key
-    assert f"* {record.schedule['units']} + step_unit" in tuned.sources["step_i8x32_1.py"]
+    cut = f"* {record.schedule['units']} + step_unit"
+    assert any(cut in text for text in tuned.sources.values())
+    assert not any(cut in text for text in plain.sources.values())
     changed = [key for key, digest in plain.kernel_keys.items() if tuned.kernel_keys[key] != digest]
     assert len(changed) == 1
 
@@ -144,4 +146,4 @@ def test_a_build_compiles_only_the_variants_that_serve(
     built = codegen.compile(frontend.open(small_model), (TARGET,), tuning=tuning).targets[TARGET]
     (variant,) = built.step.variants
     assert (variant.symbol, variant.min_tokens, variant.max_tokens) == ("step_i8x32_1", 1, 512)
-    assert list(built.sources) == ["step_i8x32_1.py"]
+    assert [name for name in built.sources if name.startswith("step_")] == ["step_i8x32_1.py"]
