@@ -19,7 +19,7 @@ from inferflux.codegen.select import Phase
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.templates import render
 from inferflux.ir.graph import Node, Stacked, Value
-from inferflux.kernels.storage import Panels, Vector
+from inferflux.kernels.storage import Weight
 
 SCALARS = ("num_tokens", "num_rows", "max_pages", "num_items", "num_merges", "worker")
 DIGITS = 12  # of sha256, in a function's name
@@ -114,11 +114,11 @@ class PhaseWriter:
         given = {**places, **layer, "own_scratch": self.memory.worker_scratch}
         return function, function.call(index, given)
 
-    def _weights(self, node: Node) -> Iterator[tuple[Value, tuple[str, Panels | Vector]]]:
+    def _weights(self, node: Node) -> Iterator[tuple[Value, tuple[str, Weight]]]:
         """The weights and constants of a node, each by what its op calls it and where it lies."""
         for name, value in node.operands.items():
             at = self.memory.operands[value]
-            if isinstance(at, Panels | Vector):
+            if isinstance(at, Weight):
                 yield value, (name, at)
 
 

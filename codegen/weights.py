@@ -13,7 +13,7 @@ from inferflux.ir.ops.repeat import parts
 from inferflux.ir.passes.choose_layouts import PAIRS, VECTOR_PAIRS
 from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.linear.layouts import packed_bytes
-from inferflux.kernels.storage import UNIT, ExpertPanels, Operand, Panels, Vector
+from inferflux.kernels.storage import UNIT, ExpertPanels, Operand, Panels, Vector, Weight
 
 ALIGNMENT = 64
 EXPERTS_RANK = 3  # of a weight: a matrix for each expert
@@ -134,7 +134,7 @@ def _is_vector(value: Value) -> bool:
     return value.type.layout in ("", VECTOR_PAIRS)
 
 
-def weight_operand(value: Value, base: str) -> Operand:
+def weight_operand(value: Value, base: str) -> Weight:
     """A weight or a constant that begins at ``base``, an int64 expression in bytes."""
     shape = value.type.shape
     if _is_vector(value):

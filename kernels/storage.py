@@ -231,6 +231,7 @@ class Pages:
         )
 
 
+Weight = Panels | ExpertPanels | Vector  # what lies in the arena of weights
 Operand = (
     FloatRows | Int8Rows | BfloatRows | IntRows | Panels | ExpertPanels | Vector | Array | Pages
 )

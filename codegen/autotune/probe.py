@@ -44,7 +44,7 @@ from inferflux.ir.types import F32
 from inferflux.kernels import KERNELS
 from inferflux.kernels.kernel import Schedule
 from inferflux.kernels.storage import Array as ArrayOperand
-from inferflux.kernels.storage import FloatRows, Operand, Panels, Vector
+from inferflux.kernels.storage import FloatRows, Operand, Weight
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -144,7 +144,7 @@ class Probe:
             if packed.value.producer is None:
                 base = f"layer_weights + T.int64({packed.offset - start})"
                 operand = self._plan.operands[packed.value]
-                assert isinstance(operand, Panels | Vector), f"a weight lies in {operand}"
+                assert isinstance(operand, Weight), f"a weight lies in {operand}"
                 self._plan.operands[packed.value] = replace(operand, base=base)
         return arena, stride
 

@@ -74,3 +74,9 @@ def test_a_step_does_not_grow_with_depth(write, types):
     assert families(long) == families(short)
     assert lines(long) == lines(short)
     assert len(str(deep).splitlines()) <= 1.2 * len(str(shallow).splitlines())
+
+
+def test_a_function_is_handed_where_its_weights_are(write):
+    step, _ = write(layer_types=("q4_1", "q8_0"))
+    assert not [each.symbol for each in step.functions if "layer_weights" in each.text]
+    assert step.text.count("layer_weights + ") >= 2 * 9  # of each kind: nine weights
