@@ -31,7 +31,6 @@ MAX_WORKERS = 64
 PAGES_RANK = 5  # of pages: N, L, K and the two dimensions of one
 ROW_PADDING = 32  # rows past the last: a block of rows computes them and nobody reads them
 
-RESIDUAL = (ops.linear_residual, ops.combine_residual)  # their third operand is updated in place
 TILE_SUMS = 2048  # of two units of outputs and 32 rows: what a worker takes from tiles at once
 
 SAMPLE_OUTPUTS = ("out_tokens", "out_logprobs", "top_tokens", "top_logprobs")
@@ -69,6 +68,7 @@ class _Planner:
         self.target = target
         self.memory = MemoryPlan(dict(weights.operands))
         self.free: dict[tuple[str, int], list[int]] = defaultdict(list)
+        self.homes: dict[Value, Operand] = {}  # of what a layer carries on: where it is to lie
         self.halved: Set[int] = frozenset()
 
     def plan(self, graph: Graph) -> MemoryPlan:
@@ -118,13 +118,25 @@ class _Planner:
         elif node.op is ops.sample:
             for value, name in zip(node.results, SAMPLE_OUTPUTS, strict=True):
                 self.memory.operands[value] = Array(name)
-        elif node.op in RESIDUAL and node.inputs[2] in dying:
-            # out[i] = residual[i] + ...: a piece reads only what it writes
-            dying.remove(node.inputs[2])
-            self.memory.operands[node.results[0]] = self.memory.operands[node.inputs[2]]
+        elif overwritten := self._overwritten(node, dying):
+            dying.remove(overwritten)
+            self.memory.operands[node.results[0]] = self.memory.operands[overwritten]
         else:
             for value in node.results:
                 self._place(value)
+
+    def _overwritten(self, node: Node, dying: list[Value]) -> Value | None:
+        """An operand whose place the result takes, of several the one where a layer wants it."""
+        kernel, (result, *_) = KERNELS.get(node.op.name), node.results
+        names = kernel.overwrites if kernel else ()
+        read = [node.operands[name] for name in names if name in node.operands]
+        fitting = [
+            value
+            for value in read
+            if value in dying and value.type == result.type and node.inputs.count(value) == 1
+        ]
+        home = self.homes.get(result)
+        return min(fitting, key=lambda value: self.memory.operands[value] != home, default=None)
 
     def _plan_repeat(self, node: Node, dying: list[Value]) -> None:
         """Kinds of layers are planned from one state, so that what they agree on lies alike."""
@@ -134,6 +146,8 @@ class _Planner:
             self.free, self.memory.sizes = deepcopy(free), sizes.copy()
             for inner, outer in zip(body.inputs, (*carried, *invariants), strict=True):
                 self.memory.operands[inner] = self.memory.operands[outer]
+            for inner, outer in zip(body.outputs, carried, strict=True):
+                self.homes[inner] = self.memory.operands[outer]
             self._plan_nodes(body.nodes, body.outputs, keep=body.inputs[len(carried) :])
             for inner, outer in zip(body.outputs, carried, strict=True):
                 if self.memory.operands[inner] != self.memory.operands[outer]:

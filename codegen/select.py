@@ -53,7 +53,7 @@ def select(
     """Choose a kernel and a schedule for every node.
 
     Raises:
-        UnsupportedOnTarget: an op has no kernel on a CPU.
+        UnsupportedOnTarget: an op has no kernel on a CPU, or one that cannot do what is asked.
     """
     return tuple(_Selection(shape, target, choose).items(graph))
 
@@ -81,6 +81,8 @@ class _Selection:
         kernel = KERNELS.get(node.op.name)
         if kernel is None:
             raise UnsupportedOnTarget(self.target, f"op {node.op} (no kernel family implements it)")
+        if refused := kernel.refuses(node):
+            raise UnsupportedOnTarget(self.target, f"op {node.op} with {refused}")
         if _rows_for_logits(node) and self.shape.row_block > 1:
             # Most steps want one row, whatever their tokens; a block would waste the others.
             yield self._phase(kernel, node, StepShape(1, 1), "num_rows <= 1")
@@ -95,4 +97,5 @@ class _Selection:
 
 
 def _rows_for_logits(node: Node) -> bool:
-    return node.op in (ops.linear, ops.linear_residual) and node.results[0].type.shape[0] == "R"
+    products = (ops.linear, ops.linear_residual, ops.linear_then)
+    return node.op in products and node.results[0].type.shape[0] == "R"

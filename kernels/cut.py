@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inferflux.ir.graph import Node
+from inferflux.ir.types import I8PAGE
 from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.kernel import Schedule, StepShape
-from inferflux.kernels.storage import UNIT
+from inferflux.kernels.storage import LANES, UNIT
 
 PIECES = 16  # of one row block: enough that two workers end together, few enough to claim cheaply
+_ROWS: dict[int | str, str] = {"T": "num_tokens", "R": "num_rows"}
 PREFETCHES = (2560, 1280, 3840)  # bytes: about what one core has in flight, half, half more
 
 
 def rows_of(node: Node) -> str:
-    """The run-time number of rows of a node's first result: of tokens, or of rows for logits."""
-    match node.results[0].type.shape[0]:
-        case "T":
-            return "num_tokens"
-        case "R":
-            return "num_rows"
-        case other:
-            raise AssertionError(f"{node.op} has rows of {other}, neither T nor R")
+    """The run-time number of rows that a node computes: of tokens, or of rows for logits."""
+    for value in (*node.results, *node.inputs):
+        if rows := _ROWS.get(value.type.shape[0]):
+            return rows
+    raise AssertionError(f"{node.op} has no rows, neither T nor R")
 
 
 def chunks_of(node: Node, schedule: Schedule) -> str:
@@ -73,6 +72,15 @@ def whole_rows(node: Node, shape: StepShape) -> Iterator[Schedule]:
 
 def row_pieces(node: Node, schedule: Schedule) -> str:
     return rows_of(node)
+
+
+def part_heads(node: Node) -> str:
+    """What kernels refuse that read heads as vectors: parts of a vector, or of a page's block."""
+    head_dim = node.attrs["head_dim"]
+    assert isinstance(head_dim, int)
+    is_quantised = any(value.type.dtype == I8PAGE for value in node.inputs)
+    whole = I8PAGE.block if is_quantised else LANES
+    return f"head_dim {head_dim}, not a multiple of {whole}" if head_dim % whole else ""
 
 
 def units_of(node: Node) -> int:

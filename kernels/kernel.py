@@ -38,6 +38,11 @@ def no_scratch(node: Node) -> Scratch:
     return Scratch()
 
 
+def nothing_refused(node: Node) -> str:
+    """For kernels that run whatever the op's rule allows."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One op as a phase of the step, or as two.
@@ -46,6 +51,8 @@ class Kernel:
     one of them, the number of pieces as an expression over the step's scalars and
     numbers; ``parameters`` gives what the template needs beyond operands, attributes and schedule.
     ``scratch`` is the most that any schedule takes; ``then`` is a phase that ends what this began.
+    ``overwrites`` names operands of which a piece reads only what it writes: the first result may
+    take the place of one.  ``refuses`` says what of a node the kernel cannot do, or nothing.
     """
 
     op: Op
@@ -56,6 +63,8 @@ class Kernel:
     parameters: Callable[[Mapping[str, Operand], Schedule], Mapping[str, object]]
     scratch: Callable[[Node], Scratch] = no_scratch
     then: Kernel | None = None
+    overwrites: tuple[str, ...] = ()
+    refuses: Callable[[Node], str] = nothing_refused
 
 
 def no_parameters(operands: Mapping[str, Operand], schedule: Schedule) -> Mapping[str, object]:

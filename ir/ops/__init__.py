@@ -1,6 +1,7 @@
 """Every op of the graph, by name."""
 
 from inferflux.ir.ops.attention import attention, attention_quantise
+from inferflux.ir.ops.computed import elementwise, linear_then
 from inferflux.ir.ops.elementwise import (
     add,
     add_bias,
@@ -24,7 +25,14 @@ from inferflux.ir.ops.heads import join_heads, linear_heads
 from inferflux.ir.ops.kv import append_keys, append_values, qkv_rope_append
 from inferflux.ir.ops.linear import linear, linear_residual
 from inferflux.ir.ops.mlp import gate_up, gate_up_quantise
-from inferflux.ir.ops.norm import layer_norm, norm_heads, quantise, rms_norm, rms_norm_quantise
+from inferflux.ir.ops.norm import (
+    layer_norm,
+    layer_norm_quantise,
+    norm_heads,
+    quantise,
+    rms_norm,
+    rms_norm_quantise,
+)
 from inferflux.ir.ops.repeat import repeat
 from inferflux.ir.ops.rope import rope, rope_table
 from inferflux.ir.ops.route import group_by_expert, route
@@ -40,6 +48,7 @@ __all__ = [
     "attention_quantise",
     "combine",
     "combine_residual",
+    "elementwise",
     "embed",
     "expert_gate_up",
     "expert_gate_up_quantise",
@@ -52,9 +61,11 @@ __all__ = [
     "group_by_expert",
     "join_heads",
     "layer_norm",
+    "layer_norm_quantise",
     "linear",
     "linear_heads",
     "linear_residual",
+    "linear_then",
     "multiply",
     "norm_heads",
     "qkv_rope_append",

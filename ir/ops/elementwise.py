@@ -124,3 +124,6 @@ def _(x: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Op] = {each.name: each for each in (silu, gelu, gelu_tanh)}
+ELEMENTWISE: dict[str, Op] = {
+    each.name: each for each in (add, add_bias, multiply, scale, soft_cap, silu, gelu, gelu_tanh)
+}

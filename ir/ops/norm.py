@@ -44,6 +44,27 @@ def _(x: Array, weight: Array, bias: Array | None = None, *, eps: float) -> Arra
     return np.asarray(normed if bias is None else normed + bias)
 
 
+@gives("norm")
+def layer_norm_quantise(
+    x: TensorType,
+    weight: TensorType,
+    bias: TensorType | None = None,
+    *,
+    eps: float,
+    to: str = "i8x32",
+) -> TensorType:
+    """quantise(layer_norm(x, weight, bias, eps), to).  Operands as layer_norm -> i8x32 or bf16"""
+    layer_norm.rule(x, weight, bias, eps=eps)
+    return narrowed("x", x, to)
+
+
+@layer_norm_quantise.meaning
+def _(
+    x: Array, weight: Array, bias: Array | None = None, *, eps: float, to: str = "i8x32"
+) -> Activations:
+    return narrow(layer_norm.numpy(x, weight, bias, eps=eps), DTYPES[to])
+
+
 HEAD_NORMS = ("rms", "layer")  # what is taken from a head before it is scaled: nothing, its mean
 
 

@@ -21,6 +21,7 @@ LAYOUTS: Mapping[Op, Mapping[str, str]] = {
     ops.embed: {"weight": PANEL},
     ops.linear: {"weight": PANEL},
     ops.linear_residual: {"weight": PANEL},
+    ops.linear_then: {"weight": PANEL},
     ops.gate_up: {"w_gate": PANEL, "w_up": PANEL},
     ops.gate_up_quantise: {"w_gate": PANEL, "w_up": PANEL},
     ops.expert_gate_up: {"w_gate": PANEL, "w_up": PANEL},

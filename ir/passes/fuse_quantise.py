@@ -10,9 +10,12 @@ from inferflux.ir.rewrite import Replacement, Uses, apply, rewrites
 
 QUANTISING: dict[Op, Op] = {
     ops.rms_norm: ops.rms_norm_quantise,
+    ops.layer_norm: ops.layer_norm_quantise,
     ops.attention: ops.attention_quantise,
     ops.gate_up: ops.gate_up_quantise,
     ops.expert_gate_up: ops.expert_gate_up_quantise,
+    ops.elementwise: ops.elementwise,
+    ops.linear_then: ops.linear_then,
 }
 
 

@@ -10,6 +10,7 @@ from inferflux.ir.graph import Graph
 from inferflux.ir.passes.canonicalise import canonicalise
 from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.passes.config import Pass, PassConfig
+from inferflux.ir.passes.fuse_elementwise import fuse_elementwise
 from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
 from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
@@ -32,7 +33,7 @@ class Phase:
 PIPELINE = (
     Phase("canonicalise", (canonicalise,)),
     Phase("numerics", (widen_pages, narrow_pages, quantise_activations)),
-    Phase("fuse", (fuse_qkv, fuse_gate_up, fuse_residual, fuse_quantise)),
+    Phase("fuse", (fuse_qkv, fuse_gate_up, fuse_residual, fuse_elementwise, fuse_quantise)),
     Phase("roll", (roll,)),
     Phase("place", (choose_layouts,)),
 )

@@ -153,9 +153,15 @@ KERNELS = (
         for op in (ops.expert_gate_up, ops.expert_gate_up_quantise)
     ),
     Kernel(ops.expert_linear, "moe/linear.j2", ("out",), expert_units, expert_pieces, linear_rows),
-    *(
-        Kernel(op, "moe/combine.j2", ("out",), columns_of_a_row, column_pieces, column_groups)
-        for op in (ops.combine, ops.combine_residual)
+    Kernel(ops.combine, "moe/combine.j2", ("out",), columns_of_a_row, column_pieces, column_groups),
+    Kernel(
+        ops.combine_residual,
+        "moe/combine.j2",
+        ("out",),
+        columns_of_a_row,
+        column_pieces,
+        column_groups,
+        overwrites=("residual",),
     ),
     Kernel(ops.gate_rows, "moe/gate_rows.j2", ("out",), whole_rows, row_pieces, no_parameters),
 )

@@ -1,4 +1,4 @@
-"""rms_norm, rms_norm_quantise and quantise against their meaning."""
+"""rms_norm, layer_norm, their quantising forms and quantise against their meaning."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def test_rms_norm_quantise(compile_graph, assert_close, width):
     for count in (1, 17):
         given = {"x": rows(count, width)}
         assert_close(step(given)[0], step.meaning(given)[0])
+
+
+@pytest.mark.parametrize(
+    ("op", "width", "has_bias"),
+    [
+        (ops.layer_norm, 40, True),
+        (ops.layer_norm, 576, False),
+        (ops.layer_norm_quantise, 96, True),
+    ],
+)
+def test_layer_norm(compile_graph, assert_close, op, width, has_bias):
+    """Of rows far from zero, so that what lies behind a row would show in its variance."""
+    x = Value(tensor(F32, "T", width), "x")
+    weights = tuple(Value(tensor(F32, width), name, sources=(name,)) for name in ("w", "b"))
+    given = weights if has_bias else weights[:1]
+    step = compile_graph(Graph((x,), (op(x, *given, eps=1e-5),), given))
+    for count in (1, 17):
+        inputs = {"x": 9 + rows(count, width)}
+        assert_close(step(inputs)[0], step.meaning(inputs)[0])
 
 
 def test_eps_keeps_small_rows_small(compile_graph, assert_close):

@@ -10,6 +10,7 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.canonicalise import canonicalise
+from inferflux.ir.passes.fuse_elementwise import fuse_elementwise
 from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
 from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
@@ -182,9 +183,9 @@ def test_heads_that_are_not_whole_units_are_neither_projected_nor_quantised_by_o
 
 def test_equal_nodes_become_one_and_unread_weights_go():
     x = rows("x")
-    tables = [ops.rope_table(theta=1e4, head_dim=16, length=64) for _ in range(2)]
+    tables = [ops.rope_table(theta=1e4, head_dim=32, length=64) for _ in range(2)]
     positions = vector("positions")
-    turned = [ops.rope(x, positions, t, head_dim=16, pairs="halves") for t in tables]
+    turned = [ops.rope(x, positions, t, head_dim=32, pairs="halves") for t in tables]
     graph = graph_of(ops.add(*turned))
     graph = Graph(graph.inputs, graph.outputs, (weight("unread"),))
     canonical = canonicalise(graph, CONFIG)
@@ -224,3 +225,67 @@ def test_what_chooses_experts_is_not_narrowed():
     graph = quantise_activations(experts_of(Q8_0), CONFIG)
     (router,) = (node for node in graph.nodes if node.op is ops.linear)
     assert router.inputs[0].type.dtype == F32
+
+
+def row_weight(name, width=32):
+    return Value(tensor(F32, width), name, sources=(name,))
+
+
+def fused_formula(*outputs):
+    """The ops that are left, and the formula of the last that has one."""
+    graph = fuse_elementwise(canonicalise(graph_of(*outputs), CONFIG), CONFIG)
+    computed = [node for node in graph.nodes if "formula" in node.attrs]
+    return ops_of(graph), computed[-1].attrs["formula"]
+
+
+def test_what_follows_a_product_is_computed_with_it():
+    x, residual, w, b = rows("x"), rows("residual"), weight("w"), row_weight("b")
+    product = ops.scale(ops.add_bias(ops.linear(x, w), b), by=0.22)
+    assert fused_formula(ops.add(residual, product)) == (
+        ["linear_then"],
+        "add(a, scale(add_bias(product, b), by=0.22))",
+    )
+
+
+def test_of_two_products_the_last_is_computed_with_the_formula():
+    x, up, gate, b = rows("x"), weight("up"), weight("gate"), row_weight("b")
+    activated = ops.gelu_tanh(ops.add_bias(ops.linear(x, gate), b))
+    assert fused_formula(ops.multiply(ops.linear(x, up), activated)) == (
+        ["linear", "linear_then"],
+        "multiply(a, gelu_tanh(add_bias(product, b)))",
+    )
+
+
+def test_an_op_alone_is_a_formula_too():
+    assert fused_formula(ops.soft_cap(rows("x"), cap=30.0)) == (
+        ["elementwise"],
+        "soft_cap(a, cap=30.0)",
+    )
+
+
+def test_what_is_read_twice_stays_a_value_of_its_own():
+    capped = ops.soft_cap(ops.linear(rows("x"), weight("w")), cap=5.0)
+    both = ops.multiply(capped, ops.silu(capped))
+    assert fused_formula(both) == (["linear_then", "elementwise"], "multiply(a, silu(a))")
+
+
+def test_a_formula_has_no_more_operands_than_there_are_names():
+    total = rows("x0")
+    for number in range(1, 9):
+        total = ops.add(rows(f"x{number}"), total)
+    assert fused_formula(total) == (["elementwise"] * 2, "add(a, add(b, add(c, d)))")
+
+
+@pytest.mark.parametrize("op", ["layer_norm", "elementwise", "linear_then"])
+def test_what_norms_and_formulas_give_is_quantised_as_it_is_made(op):
+    x, w, b = rows("x"), weight("w"), row_weight("b")
+    made = {
+        "layer_norm": ops.layer_norm(x, row_weight("n"), b, eps=1e-5),
+        "elementwise": ops.gelu(ops.add_bias(x, b)),
+        "linear_then": ops.gelu(ops.linear(x, w)),
+    }[op]
+    graph = graph_of(ops.linear(ops.quantise(made), weight("down", Q8_0)))
+    graph = fuse_quantise(fuse_elementwise(graph, CONFIG), CONFIG)
+    (_, reader) = graph.nodes[-2:]
+    assert "quantise" not in ops_of(graph)
+    assert str(reader.inputs[0].type) == "i8x32[T, 32]"
