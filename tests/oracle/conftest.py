@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+
+from tiny.cases import Case
+from tiny.entries import Entry
 
 
 @pytest.fixture(scope="session", name="decoders")
@@ -13,3 +17,17 @@ def decoder_module() -> ModuleType:
     import decoders
 
     return decoders
+
+
+@pytest.fixture(scope="session")
+def case_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Entry], Case]:
+    """A tiny model that transformers wrote: ``case_of(entry)``; each is written once."""
+    cases: dict[str, Case] = {}
+
+    def find(entry: Entry) -> Case:
+        if entry.name not in cases:
+            folder = tmp_path_factory.mktemp(entry.name) / "tiny"
+            cases[entry.name] = Case.write(entry, folder)
+        return cases[entry.name]
+
+    return find

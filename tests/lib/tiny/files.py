@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ def write_directory(folder: Path, config: str, shapes: Shapes) -> Path:
     huggingface_files.write_weights(folder, stored)
     write_tokenizer(folder)
     return folder
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Of the tensors of a safetensors file, by name."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    header.pop("__metadata__", None)
+    return {name: tuple(entry["shape"]) for name, entry in header.items()}
 
 
 def write_tokenizer(folder: Path) -> None:

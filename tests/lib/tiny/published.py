@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.numpy import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
 from tiny.entries import SHARED, Entry
+from tiny.files import shapes
 from tiny.random_weights import random_weight
 
 Array = np.ndarray
+
+torch.set_num_threads(1)  # so small a model is only held up by more
 
 
 def write_published(entry: Entry, folder: Path) -> PreTrainedModel:
@@ -37,34 +38,33 @@ def write_published(entry: Entry, folder: Path) -> PreTrainedModel:
     return model
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    with safe_open(path, "np") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-
-
 def logits(model: PreTrainedModel, entry: Entry, tokens: Array) -> Array:
     """(T,) -> (T, V)"""
-    ids = torch.from_numpy(tokens.astype(np.int64))[None]
+    return _advance(model, entry, tokens, DynamicCache(config=model.config))
+
+
+def greedy(model: PreTrainedModel, entry: Entry, tokens: Array, count: int) -> list[int]:
+    """The ``count`` tokens that follow."""
+    cache = DynamicCache(config=model.config)
+    found: list[int] = []
+    for _ in range(count):
+        found.append(int(_advance(model, entry, tokens, cache)[-1].argmax()))
+        tokens = np.array(found[-1:])
+    return found
+
+
+def _advance(model: PreTrainedModel, entry: Entry, tokens: Array, cache: DynamicCache) -> Array:
+    """At once, or a token at a time."""
+    parts = np.split(tokens, len(tokens)) if entry.is_rotated_by_length else [tokens]
     with torch.inference_mode():
-        if entry.is_rotated_by_length:
-            return _one_by_one(model, ids)
-        return model(ids).logits[0].numpy()
-
-
-def _one_by_one(model: PreTrainedModel, ids: Any) -> Array:
-    cache, rows = None, []
-    for index in range(ids.shape[1]):
-        out = model(ids[:, index : index + 1], past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
-        rows.append(out.logits[0, 0].numpy())
-    return np.stack(rows)
+        rows = [
+            model(torch.from_numpy(part.astype(np.int64))[None], past_key_values=cache).logits[0]
+            for part in parts
+        ]
+    return np.concatenate([row.numpy() for row in rows])
 
 
 def _config(entry: Entry) -> Any:
     fields = {**SHARED, **entry.fields}
     known = {key: value for key, value in fields.items() if value is not None or key not in SHARED}
     return AutoConfig.for_model(entry.model_type, **known)
-
-
-def stored_config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text())

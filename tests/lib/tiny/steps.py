@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from inferflux.ir.frontend import SourceTensor
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
 
@@ -21,13 +22,15 @@ class Decoding:
     """Sequences of tokens that are worked off by steps of any mixture."""
 
     graph: Graph
-    tensors: Mapping[str, Array]
+    tensors: Mapping[str, SourceTensor]
     prompts: Sequence[Array]  # (T,) each
     done: list[int] = field(init=False)
     states: dict[str, Array] = field(init=False)
+    _raw: dict[str, Array] = field(init=False)
 
     def __post_init__(self) -> None:
         self.done = [0] * len(self.prompts)
+        self._raw = {name: tensor.raw for name, tensor in self.tensors.items()}
         self.states = {value.hint: self._zeros(value) for value in self._paged}
 
     def run(self, steps: Iterable[Step]) -> list[Array]:
@@ -54,7 +57,7 @@ class Decoding:
         return np.zeros((count, *(int(dim) for dim in value.type.shape[1:])), np.float32)
 
     def _run(self, step: Step) -> Array:
-        outputs = interpret(self.graph, self._inputs(step), self.tensors)
+        outputs = interpret(self.graph, self._inputs(step), self._raw)
         states = outputs[LOGITS + 1 :]
         assert len(states) == len(self.states)
         self.states = dict(zip(self.states, states, strict=True))
