@@ -165,9 +165,7 @@ def _qwens() -> Iterator[Entry]:
 
 def _gemmas() -> Iterator[Entry]:
     # Norms are by w + 1; the embedding is times sqrt(D), which transformers rounds to its dtype.
-    yield Entry(
-        "gemma", "gemma", {"head_dim": 32, "num_key_value_heads": 1, "num_hidden_layers": 2}
-    )
+    yield Entry("gemma", "gemma", {"head_dim": 32, "num_key_value_heads": 1})
     gemma2 = {
         "head_dim": 32,
         "num_hidden_layers": 4,

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrai
 
 from tiny.entries import SHARED, Entry
 from tiny.files import shapes
-from tiny.random_weights import random_weight
+from tiny.random_weights import random_weights
 
 Array = np.ndarray
 
@@ -25,7 +25,7 @@ def write_published(entry: Entry, folder: Path) -> PreTrainedModel:
     model.save_pretrained(folder)
     path = folder / "model.safetensors"
     save_file(
-        {name: random_weight(name, shape) for name, shape in shapes(path).items()},
+        dict(random_weights(entry.model_type, shapes(path))),
         path,
         metadata={"format": "pt"},
     )

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 Array = np.ndarray
 
 
-def random_weight(name: str, shape: tuple[int, ...]) -> Array:
+def random_weights(
+    model_type: str, shapes: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[str, Array]]:
     """Norms are away from 1 and biases from 0, so that a forgotten weight is seen.  -> f32"""
-    spread, middle = _spread(name, shape)
-    return (middle + spread * _uniform(name, shape)).astype(np.float32)
+    is_less_one = model_type.startswith("gemma")  # whose norms are by w + 1
+    for name, shape in shapes.items():
+        spread, middle = _spread(name, shape)
+        middle -= is_less_one and middle == 1
+        yield name, (middle + spread * _uniform(name, shape)).astype(np.float32)
 
 
-def _uniform(name: str, shape: tuple[int, ...]) -> Array:
+def _uniform(name: str, shape: Sequence[int]) -> Array:
     """Numbers of -1..1, of variance 1/3, from the raw bits of a generator, which never change."""
     bits = np.random.PCG64(zlib.crc32(name.encode())).random_raw(int(np.prod(shape)))
     return (bits >> 11).astype(np.float64).reshape(shape) * 2.0**-52 - 1.0
 
 
-def _spread(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+def _spread(name: str, shape: Sequence[int]) -> tuple[float, float]:
     """What the numbers are times, and what is added."""
     by_column = float(np.sqrt(3.0 / shape[-1]))
     if "e_score_correction_bias" in name:
