@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gguf
@@ -18,29 +15,6 @@ from inferflux.text import Tokenizer
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 NewFacts = Callable[..., TokenizerFacts]
-
-
-def _beside(name: str) -> ModuleType:
-    """A module of this folder, which no package holds."""
-    spec = importlib.util.spec_from_file_location(
-        f"text_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded  # dataclasses look their module up there
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-@pytest.fixture(scope="session")
-def conversations() -> ModuleType:
-    return _beside("conversations")
-
-
-@pytest.fixture(scope="session")
-def reference() -> ModuleType:
-    return _beside("reference")
 
 
 @pytest.fixture(scope="session")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import jinja2
 import pytest
 
+from conversations import CONVERSATIONS, Conversation
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.errors import InvalidArgument
 from inferflux.text import ChatExtras, ChatTemplate, MessagesRefused, NoChatTemplate
+from jinja_reference import by_jinja2, by_transformers, outcome
 
 HERE = Path(__file__).parent
 NewFacts = Callable[..., TokenizerFacts]
 NewTemplate = Callable[..., ChatTemplate]
 Messages = Sequence[Mapping[str, object]]
-Render = Callable[[str, Any, bool], str]
+Render = Callable[[str, Conversation, bool], str]
 
 SHORT: Messages = [{"role": "user", "content": "Hello"}]
 TEMPLATES = {path.stem: path.read_text("utf-8") for path in (HERE / "templates").glob("*.jinja")}
@@ -42,51 +43,33 @@ def template(new_facts: NewFacts) -> Iterator[NewTemplate]:
         each.close()
 
 
-def extras_of(conversation: Any) -> ChatExtras:
-    return ChatExtras(conversation.tools, conversation.documents, conversation.variables)
-
-
-def check_that_all_render_alike(
-    ours: ChatTemplate, text: str, by: Render, conversations: ModuleType, reference: ModuleType
-) -> None:
+def check_that_all_render_alike(ours: ChatTemplate, text: str, by: Render) -> None:
     kinds: Counter[str] = Counter()
-    for name, conversation in conversations.CONVERSATIONS.items():
-        for prompted in (True, False):
-            given = conversation, prompted
-            expected = reference.outcome(lambda: by(text, *given), (jinja2.TemplateError,))  # noqa: B023
-            found = reference.outcome(
-                lambda: ours.render(given[0].messages, given[1], extras_of(given[0])),  # noqa: B023
-                (MessagesRefused,),
-            )
-            assert found == expected, name
-            kinds[expected[0]] += 1
+    for (name, given), prompted in product(CONVERSATIONS.items(), (True, False)):
+        expected = outcome(partial(by, text, given, prompted), jinja2.TemplateError)
+        extras = ChatExtras(given.tools, given.documents, given.variables)
+        render = partial(ours.render, given.messages, prompted, extras)
+        assert outcome(render, MessagesRefused) == expected, name
+        kinds[expected[0]] += 1
     assert kinds["text"] >= 6, "the shape must say something"
 
 
 @pytest.mark.parametrize("shape", sorted(TEMPLATES))
-def test_it_renders_refuses_or_fails_as_in_jinja2(
-    template: NewTemplate, conversations: ModuleType, reference: ModuleType, shape: str
-) -> None:
-    text = TEMPLATES[shape]
-    check_that_all_render_alike(template(text), text, reference.by_jinja2, conversations, reference)
+def test_it_renders_refuses_or_fails_as_in_jinja2(template: NewTemplate, shape: str) -> None:
+    check_that_all_render_alike(template(TEMPLATES[shape]), TEMPLATES[shape], by_jinja2)
 
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("shape", sorted(TEMPLATES))
-def test_it_renders_refuses_or_fails_as_in_transformers(
-    template: NewTemplate, conversations: ModuleType, reference: ModuleType, shape: str
-) -> None:
-    by, text = reference.by_transformers, TEMPLATES[shape]
-    check_that_all_render_alike(template(text), text, by, conversations, reference)
+def test_it_renders_refuses_or_fails_as_in_transformers(template: NewTemplate, shape: str) -> None:
+    check_that_all_render_alike(template(TEMPLATES[shape]), TEMPLATES[shape], by_transformers)
 
 
-def test_the_default_models_template_renders_as_jinja2_does(
-    smollm_facts: TokenizerFacts, conversations: ModuleType, reference: ModuleType
-) -> None:
+def test_the_default_models_template_renders_as_jinja2_does(smollm_facts: TokenizerFacts) -> None:
     ours = ChatTemplate(smollm_facts)
-    conversation = conversations.CONVERSATIONS["system and turns"]
+    conversation = CONVERSATIONS["system and turns"]
     assert smollm_facts.chat_template is not None
-    expected = reference.by_jinja2(smollm_facts.chat_template, conversation, True)
+    expected = by_jinja2(smollm_facts.chat_template, conversation, True)
     assert ours.render(conversation.messages) == expected
     assert ours.render(SHORT) == (
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"

@@ -12,6 +12,8 @@ import jinja2
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from conversations import Conversation
+
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
@@ -29,12 +31,12 @@ class GenerationTags(Extension):
         return caller()
 
 
-def by_jinja2(template: str, conversation: Any, prompted: bool) -> str:
+def by_jinja2(template: str, conversation: Conversation, prompted: bool) -> str:
     """What the template says of a Conversation, by Jinja2 alone."""
     return _compiled(template).render(variables(conversation, prompted))
 
 
-def by_transformers(template: str, conversation: Any, prompted: bool) -> str:
+def by_transformers(template: str, conversation: Conversation, prompted: bool) -> str:
     """What the template says, by transformers."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -50,17 +52,17 @@ def by_transformers(template: str, conversation: Any, prompted: bool) -> str:
     return str(rendered[0])
 
 
-def outcome(render: Callable[[], str], refusals: tuple[type[Exception], ...]) -> tuple[str, str]:
+def outcome(render: Callable[[], str], refusal: type[Exception]) -> tuple[str, str]:
     """The text, or the words of the template's own refusal, or that it failed."""
     try:
         return "text", render()
     except Exception as error:
-        if type(error) not in refusals:
+        if type(error) is not refusal:
             return "failed", ""
         return "refused", str(error).rpartition("refuses: ")[2]
 
 
-def variables(conversation: Any, prompted: bool) -> Mapping[str, object]:
+def variables(conversation: Conversation, prompted: bool) -> Mapping[str, object]:
     """As transformers passes them; reasoning stands under each of its names."""
     return {
         **SPECIAL_TOKENS,
