@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from inferflux.cli.options import AsJson, Model, Quantize
+from inferflux.cli.options import AsJson, MaybeModel, Quantize
 from inferflux.cli.sizes import format_size
 from inferflux.cli.terminal import printable
 
@@ -25,7 +25,7 @@ class GraphStage(StrEnum):
 
 
 def inspect(
-    model: Model,
+    model: MaybeModel = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
     graph: Annotated[GraphStage | None, typer.Option(help="Print this graph alone.")] = None,
     measure: Annotated[
@@ -33,9 +33,20 @@ def inspect(
         typer.Option("--measure", help="Measure this machine again for the prediction."),
     ] = False,
     quantize: Quantize = None,
+    supported: Annotated[
+        bool, typer.Option("--supported", help="What is supported, and how that was tested.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="With --supported: as docs/supported.md.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a model's types, memory, predicted speed, cost per token, metadata and graph."""
+    if supported:
+        _show_supported(markdown=markdown, as_json=as_json)
+        return
+    if model is None:
+        raise typer.BadParameter("name a model, or ask for --supported", param_hint="MODEL")
     from inferflux.cli.describe import describe
 
     description = describe(model, quantize)
@@ -46,6 +57,18 @@ def inspect(
     typer.echo(_json(facts)) if as_json else _print(facts)
     if description.refusal is not None:
         raise description.refusal
+
+
+def _show_supported(*, markdown: bool, as_json: bool) -> None:
+    from inferflux.cli.support import document, page, rows
+    from inferflux.cli.support_table import sections
+
+    if markdown:
+        typer.echo(document(sections()), nl=False)
+    elif as_json:
+        typer.echo(_json(rows(sections())))
+    else:
+        _print(page(sections()))
 
 
 def _json(facts: Mapping[str, Any]) -> str:

@@ -9,13 +9,13 @@ import typer
 
 from inferflux.cli.sizes import parse_size
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        help="Model name, .gguf file, directory with safetensors, or compiled .ifx.",
-        metavar="MODEL",
-    ),
-]
+_MODEL = typer.Argument(
+    help="Model name, .gguf file, directory with safetensors, or compiled .ifx.",
+    metavar="MODEL",
+    show_default=False,
+)
+Model = Annotated[str, _MODEL]
+MaybeModel = Annotated[str | None, _MODEL]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, max=1024, help="The most worker threads; every core if not given."),

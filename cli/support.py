@@ -1,33 +1,22 @@
-"""What InferFlux supports, gathered from the tables that the code itself goes by.
-
-Every entry says what it was tested against and by which test; ``tests/cli/test_supported.py`` holds
-that the test exists and tries the entry.  An architecture, a type or a kind that is added to its
-table appears here by itself.
-"""
+"""What is supported, as sections of entries: shown in a terminal, as JSON, and as a document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from inferflux.cli.tensor_types import how_it_becomes
-from inferflux.codegen.targets import TARGETS
-from inferflux.ir.frontend.architectures.table import ARCHITECTURES
-from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS
-from inferflux.ir.frontend.gguf.repacked import REPACKED
-from inferflux.ir.frontend.huggingface.quantisation.scheme import METHODS
-from inferflux.ir.frontend.huggingface.rope import SCALINGS
-from inferflux.ir.frontend.quantising import QUANTISERS
-from inferflux.text.pretokenizers import PRE_TOKENIZERS
+DOCUMENT_COMMAND = "inferflux inspect --supported --markdown > docs/supported.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """Evidence: what an entry was held against, and the test that does so."""
+class Evidence:
+    """What an entry was held against, and by which test."""
 
     against: str
     by: str  # "tests/FILE.py::TEST"
-    tries: str = ""  # the table whose every entry it tries; else the entry's name stands in the file
+    tries: str = (
+        ""  # the table of which the test tries every entry; else it spells the entry's name
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +25,7 @@ class Entry:
 
     name: str
     facts: Mapping[str, str]
-    tested: tuple[Tested, ...]
-
-    def row(self) -> dict[str, str]:
-        by = "; ".join(f"{each.against} ({each.by})" for each in self.tested)
-        return {"name": self.name, **self.facts, "tested against": by}
+    tested: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,55 +37,69 @@ class Section:
     entries: Sequence[Entry]
 
 
-_TRANSFORMERS = Tested(
-    "transformers in float32",
-    "tests/oracle/test_architectures.py::test_a_directory_computes_what_transformers_computes",
-    tries="ENTRIES",
-)
-_SCALED = Tested(
-    "transformers' own frequencies",
-    "tests/oracle/test_architectures.py::test_a_directory_computes_what_transformers_computes",
-    tries="ENTRIES",
-)
-_BY_KERNELS = Tested(
-    "NumPy, to the bit",
-    "tests/kernels/test_formats.py::"
-    "test_a_weight_gives_its_rows_to_the_bit_and_meets_int8_and_floats",
-    tries="FORMATS",
-)
-_BY_LINEAR = Tested("NumPy", "tests/kernels/test_linear.py::test_linear", tries="CASES")
-_REPACKED = Tested(
-    "the gguf package",
-    "tests/ir/frontend/test_gguf_repacked.py::test_the_table_says_what_a_type_becomes",
-    tries="REPACKED",
-)
-_QUANTISED_LAYERS = Tested(
-    "the format's definition in NumPy",
-    "tests/ir/frontend/test_quantised_layers.py::test_values_are_those_of_the_format",
-    tries="NAMES",
-)
-_QUANTISED = Tested(
-    "the gguf package",
-    "tests/ir/frontend/test_quantising.py::test_matrices_become_the_type_and_the_head_wider",
-)
-_TOKENS = Tested(
-    "llama.cpp's ids of the default model",
-    "tests/text/test_tokenizer.py::test_ids_are_those_of_the_reference",
-)
-_TEMPLATES = (
-    Tested("Jinja2's sandbox", "tests/text/test_chat.py::test_it_renders_refuses_or_fails_as_in_jinja2"),
-    Tested(
-        "transformers",
-        "tests/text/test_chat.py::test_it_renders_refuses_or_fails_as_in_transformers",
-    ),
-)
-_BUDGETS = Tested(
-    "hostile templates", "tests/text/test_sandbox.py::test_what_costs_too_much_is_stopped"
-)
+def rows(sections: Iterable[Section]) -> dict[str, list[dict[str, object]]]:
+    """Each section's entries, by its title, with the tests of each."""
+    return {section.title: [_row(entry) for entry in section.entries] for section in sections}
 
 
-def sections() -> tuple[Section, ...]:
-    """Everything that is supported; what is not listed is refused by its name."""
-    return (
-        Section("architectures", "Dense decoders and mixtures, of both formats.", [*_architectures()]),
+def page(sections: Iterable[Section]) -> dict[str, list[dict[str, str]]]:
+    """The same for the eye: what entries were tested against, and not where."""
+    return {
+        section.title: [
+            {"name": each.name, **each.facts, "tested against": _against(each)}
+            for each in section.entries
+        ]
+        for section in sections
+    }
+
+
+def document(sections: Iterable[Section]) -> str:
+    """All of it as Markdown."""
+    head = (
+        "# What is supported",
+        "Written by the code itself, from the tables that it goes by. What is not listed is refused"
+        f" by its name.\nTo write this page again: `{DOCUMENT_COMMAND}`.",
     )
+    return "\n\n".join((*head, *map(_markdown, sections))) + "\n"
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    tested = [{"against": each.against, "test": each.by} for each in entry.tested]
+    return {"name": entry.name, **entry.facts, "tested": tested}
+
+
+def _against(entry: Entry) -> str:
+    return "; ".join(each.against for each in entry.tested)
+
+
+def _markdown(section: Section) -> str:
+    """The tests come first, by numbers that the entries refer to where they differ."""
+    tests = list(dict.fromkeys(each for entry in section.entries for each in entry.tested))
+    number = {each: str(at) for at, each in enumerate(tests, 1)}
+    cells = {
+        entry.name: ", ".join(number[each] for each in entry.tested) for entry in section.entries
+    }
+    if len({entry.tested for entry in section.entries}) == 1:
+        cells = {}
+    heading = f"## {section.title[0].upper()}{section.title[1:]}"
+    listed = "\n".join(f"{number[each]}. {_linked(each)}" for each in tests)
+    intro = f"{section.about} Tested against"
+    return "\n\n".join((heading, intro, listed, _table(section.entries, cells)))
+
+
+def _table(entries: Sequence[Entry], tested: Mapping[str, str]) -> str:
+    columns = ["name", *entries[0].facts, *(["tested"] if tested else [])]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    for entry in entries:
+        more = [tested[entry.name]] if tested else []
+        lines.append(_line([f"`{entry.name}`", *entry.facts.values(), *more]))
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _linked(evidence: Evidence) -> str:
+    path, _, test = evidence.by.partition("::")
+    return f"{evidence.against}: [{test}](../{path})"

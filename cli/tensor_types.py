@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from inferflux.ir.frontend.source import SourceTensor
-from inferflux.ir.types import F32
+from inferflux.ir.types import F32, DType
 
 _EXACTLY: Final = frozenset(  # the type they become has all of their values
     {"TQ1_0", "TQ2_0", "NVFP4", "IQ1_S", "IQ1_M", "IQ3_XXS", "IQ3_S", "I8", "I16", "F8_E4M3"}
 )
 _INTEGERS: Final = ("GPTQ int", "AWQ int", "compressed int")  # with a scale for a group of columns
+_SOMEHOW: Final = "re-packed; `compile` says how far values move"
 _NEARLY: Final[Mapping[str, str]] = {
     "IQ2_XXS": "re-packed, to 2^-11 of a weight",
     "IQ2_XS": "re-packed, to 2^-11 of a weight",
@@ -48,13 +49,19 @@ def _row_of(tensor: SourceTensor) -> tuple[str, str, str]:
 
 def what_becomes_of(tensor: SourceTensor) -> str:
     """Whether kernels read a tensor as it is, or re-packed, and how exactly."""
-    kind = tensor.origin.kind
-    if kind.lower() == tensor.dtype.name:
+    how = how_it_becomes(tensor.origin.kind, tensor.dtype)
+    is_widened = len(tensor.shape) == 1 and tensor.dtype == F32
+    return "re-packed, exactly" if how == _SOMEHOW and is_widened else how
+
+
+def how_it_becomes(kind: str, dtype: DType) -> str:
+    """The same of a matrix of the file's type ``kind`` that kernels read as ``dtype``."""
+    if kind.lower() == dtype.name:
         return "as it is"
     if kind in _NEARLY:
         return _NEARLY[kind]
-    if kind in _EXACTLY or (len(tensor.shape) == 1 and tensor.dtype == F32):
+    if kind in _EXACTLY:
         return "re-packed, exactly"
-    if kind.startswith(_INTEGERS) and tensor.dtype.is_quantised:
+    if kind.startswith(_INTEGERS) and dtype.is_quantised:
         return "re-packed, exactly where f16 holds a scale"
-    return "re-packed; `compile` says how far values move"
+    return _SOMEHOW

@@ -164,7 +164,7 @@ def test_integers_with_scales_are_exact_as_blocks_alone(dtype: DType, how: str) 
 @pytest.mark.parametrize(
     ("fields", "refused"),
     [
-        ({"metadata": {"llama.rope.scaling.type": "yarn"}}, "yarn"),
+        ({"metadata": {"llama.rope.scaling.type": "ntk"}}, "ntk"),
         ({"head_dim": 8, "heads": 8, "kv_heads": 2}, "heads of 8"),
         ({"architecture": "llama", "metadata": {"general.architecture": "mamba"}}, "mamba"),
     ],

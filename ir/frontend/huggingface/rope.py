@@ -33,9 +33,9 @@ def rope_facts(config: Fields, size: int, theta: float = THETA, inner: str = "")
     """
     group = f"{_group(config)}{f'.{inner}' if inner else ''}"
     kind_key = _kind_key(config, group)
-    kind = _SCALINGS.get(config.text(kind_key, "default"))
+    kind = SCALINGS.get(config.text(kind_key, "default"))
     if kind is None:
-        known = " or ".join(map(repr, _SCALINGS))
+        known = " or ".join(map(repr, SCALINGS))
         raise config.unsupported(
             kind_key, f"is {config.text(kind_key)!r}, only {known} is supported"
         )
@@ -171,7 +171,7 @@ class _Scaling:
 _LONGROPE = _Scaling(
     _longrope, ("short_factor", "long_factor", "factor", "attention_factor", _ORIGINAL)
 )
-_SCALINGS: Mapping[str, _Scaling] = {
+SCALINGS: Mapping[str, _Scaling] = {
     "default": _Scaling(_default, (_ORIGINAL,)),
     "linear": _Scaling(_linear, ("factor",)),
     "llama3": _Scaling(_llama3, ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL)),

@@ -21,7 +21,7 @@ from inferflux.ir.frontend.source import (
 from inferflux.ir.quantised import dequantise
 from inferflux.ir.types import BF16, F16, F32
 
-_DTYPES = {"F32": F32, "F16": F16, "BF16": BF16}
+DTYPES = {"F32": F32, "F16": F16, "BF16": BF16}
 
 
 def source_tensors(
@@ -58,9 +58,9 @@ def plain(stored: StoredTensor, name: str) -> SourceTensor:
     """A tensor of floats, as it lies there; one of one dimension is widened to float32."""
     if stored.kind == "F8_E4M3" and len(stored.shape) == 2:
         return unscaled(stored, name, _origin(stored))
-    dtype = _DTYPES.get(stored.kind)
+    dtype = DTYPES.get(stored.kind)
     if dtype is None:
-        known = ", ".join(_DTYPES)
+        known = ", ".join(DTYPES)
         problem = f"is of {stored.kind}, not one of {known} and not part of a known quantisation"
         field = f"tensor {stored.name!r}.dtype"
         raise UnsupportedModel(stored.path, field, stored.entry_offset, problem)
@@ -74,5 +74,5 @@ def _origin(stored: StoredTensor) -> Origin:
 
 
 def _widened(stored: StoredTensor) -> Bytes:
-    values: np.ndarray[Any, Any] = dequantise(stored.raw, _DTYPES[stored.kind], stored.shape)
+    values: np.ndarray[Any, Any] = dequantise(stored.raw, DTYPES[stored.kind], stored.shape)
     return values.view(np.uint8)

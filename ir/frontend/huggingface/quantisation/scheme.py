@@ -28,7 +28,7 @@ class Scheme(Protocol):
         """The weight of a layer under the graph's name; None: it is not quantised."""
 
 
-_METHODS: Mapping[str, Callable[[Fields], Scheme]] = {
+METHODS: Mapping[str, Callable[[Fields], Scheme]] = {
     "gptq": read_gptq,
     "awq": read_awq,
     "fp8": read_fp8,
@@ -42,7 +42,7 @@ def read_scheme(config: Fields) -> Scheme | None:
     if not any(key.startswith(_GROUP) for key in config.values):
         return None
     method = config.text(_METHOD)
-    if method not in _METHODS:
-        known = ", ".join(_METHODS)
+    if method not in METHODS:
+        known = ", ".join(METHODS)
         raise config.unsupported(_METHOD, f"is {method!r}, which is not supported; known: {known}")
-    return _METHODS[method](config)
+    return METHODS[method](config)
