@@ -16,12 +16,13 @@ from inferflux.codegen.targets import TARGETS
 from inferflux.ir.frontend.architectures.table import ARCHITECTURES
 from inferflux.ir.frontend.gguf.kinds import SUPPORTED, TENSOR_KINDS, TensorKind
 from inferflux.ir.frontend.gguf.repacked import REPACKED
+from inferflux.ir.frontend.gguf.tokenizer import KINDS
 from inferflux.ir.frontend.huggingface.quantisation.scheme import METHODS
 from inferflux.ir.frontend.huggingface.rope import SCALINGS
 from inferflux.ir.frontend.huggingface.tensors import DTYPES
+from inferflux.ir.frontend.pretokenizers import PRE_TOKENIZERS
 from inferflux.ir.frontend.quantising import QUANTISERS
 from inferflux.ir.types import FLOATS, Q4_0, Q4_1, Q8_0, DType
-from inferflux.text.pretokenizers import PRE_TOKENIZERS
 
 _ORACLE: Final = "tests/oracle/test_architectures.py"
 _DIRECTORY: Final = Evidence(
@@ -61,7 +62,9 @@ _QUANTISED: Final = Evidence(
     tries="QUANTISERS",
 )
 _TOKENS: Final = Evidence(
-    "the cut that is published", "tests/text/test_tokenizer.py::test_text_is_cut_as_the_kind_says"
+    "llama.cpp, token for token",
+    "tests/text/test_tokenizer.py::test_ids_are_those_of_llama_cpp",
+    tries="FROZEN",
 )
 _CHAT: Final = tuple(
     Evidence(f"{name}, text for text", f"tests/text/test_chat.py::{test}", tries="TEMPLATES")
@@ -99,6 +102,7 @@ def sections() -> tuple[Section, ...]:
         _section("quantised safetensors", "By `quant_method`.", _methods),
         _section("quantising while compiling", "By `compile --quantize`.", _quantisers),
         _section("scaled rotations", "By `rope_type`; a GGUF states the same.", _scalings),
+        _section("tokenizers", "By `tokenizer.ggml.model`.", _tokenizers),
         _section("pre-tokenizers", "By `tokenizer.ggml.pre`.", _pre_tokenizers),
         _section("chat templates", "The model's own, in Jinja2's sandbox.", _chat_features),
         _section("targets", "Best first; every one is built on any machine.", _targets),
@@ -160,9 +164,15 @@ def _scalings() -> Iterator[Entry]:
         yield Entry(name, {"also called": others}, (_DIRECTORY,))
 
 
+def _tokenizers() -> Iterator[Entry]:
+    for name, kind in KINDS.items():
+        tested = (_TOKENS,) if name == "gpt2" else ()
+        yield Entry(name, {"kind": kind.name}, tested)
+
+
 def _pre_tokenizers() -> Iterator[Entry]:
     for name in PRE_TOKENIZERS:
-        yield Entry(name, {}, (_TOKENS,))
+        yield Entry(name, {}, (_TOKENS,) if name == "smollm" else ())
 
 
 def _chat_features() -> Iterator[Entry]:

@@ -34,7 +34,7 @@ class _Kind:
 
 
 # By GGUF's names, which are those of the first models that had them.
-_KINDS = {
+KINDS = {
     "gpt2": _Kind("bpe", spelling="byte_level"),
     "gemma4": _Kind("bpe"),
     "llama": _Kind("sentencepiece", adds_bos=True, adds_space=True, bos=1, eos=2),
@@ -86,10 +86,10 @@ def read_tokenizer(source: ModelSource) -> TokenizerMetadata:
 
 def _kind(fields: Fields) -> _Kind:
     name = fields.text(f"{_AT}.model")
-    if name not in _KINDS:
-        problem = f"{name!r} is not supported; supported are: {', '.join(_KINDS)}"
+    if name not in KINDS:
+        problem = f"{name!r} is not supported; supported are: {', '.join(KINDS)}"
         raise fields.unsupported(f"{_AT}.model", problem)
-    return _KINDS[name]
+    return KINDS[name]
 
 
 def _byte_pairs(fields: Fields, facts: TokenizerMetadata) -> TokenizerMetadata:
