@@ -8,7 +8,7 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Op, Value
 from inferflux.ir.passes.config import PassConfig
 from inferflux.ir.rewrite import substitute
-from inferflux.ir.types import BF16, F32
+from inferflux.ir.types import BF16, F32, I8X32, TensorType
 
 # What meets the rows that are an op's first operand.
 WEIGHTS: Mapping[Op, tuple[str, ...]] = {
@@ -21,26 +21,28 @@ WEIGHTS: Mapping[Op, tuple[str, ...]] = {
 def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
     """linear(x, w)  ->  linear(quantise(x), w), where that is faster; one quantise for each x
 
-    To i8x32 for a quantised w, or to bf16 for every w of whole blocks of 32 columns; and so for
-    products of experts. What chooses experts stays as it is: other logits choose others.
+    To i8x32 for a quantised w, or to bf16 for every w of whole blocks of 32 columns. So for what
+    experts read, but that quantised ones take i8x32 in either case: an expert has a few of a
+    prompt's rows, which do not pay for weights unpacked to bf16. What chooses experts stays as it
+    is: other logits choose others.
+
     Not an equality: this is the one pass that changes numbers, and numerics="float32" skips it.
     """
     if config.numerics == "float32":
         return graph
     choosing = _choosing(graph)
-    quantised: dict[Value, Value] = {}
+    quantised: dict[tuple[Value, str], Value] = {}
     replaced: dict[Value, Value] = {}
     for node in graph.nodes:
-        weights = [node.operands[name] for name in WEIGHTS.get(node.op, ())]
-        if not weights or node in choosing:
+        to = "" if node in choosing else _narrowed_to(node, config.activations)
+        if not to:
             continue
         x, *others = node.inputs
-        if all(_narrows(x, weight, config.activations) for weight in weights):
-            if x not in quantised:
-                quantised[x] = ops.quantise(x, to=config.activations)
-            (result,) = node.results
-            narrow = node.op.node((quantised[x], *others), node.attrs, hints=(result.hint,))
-            replaced[result] = narrow.results[0]
+        if (x, to) not in quantised:
+            quantised[x, to] = ops.quantise(x, to=to)
+        (result,) = node.results
+        narrow = node.op.node((quantised[x, to], *others), node.attrs, hints=(result.hint,))
+        replaced[result] = narrow.results[0]
     return substitute(graph, replaced)
 
 
@@ -55,10 +57,18 @@ def _choosing(graph: Graph) -> set[Node]:
     return found
 
 
-def _narrows(x: Value, weight: Value, activations: str) -> bool:
-    if x.type.dtype != F32:
-        return False
-    if activations == BF16.name:
-        columns = weight.type.shape[-1]
-        return isinstance(columns, int) and columns % 32 == 0
-    return weight.type.dtype.is_quantised
+def _narrowed_to(node: Node, activations: str) -> str:
+    """What an op's rows become before they meet its weights; "" if they stay."""
+    weights = [node.operands[name].type for name in WEIGHTS.get(node.op, ())]
+    if not weights or node.inputs[0].type.dtype != F32:
+        return ""
+    if all(weight.dtype.is_quantised for weight in weights):
+        return I8X32.name if node.op is not ops.linear else activations
+    if activations == BF16.name and all(_has_whole_blocks(weight) for weight in weights):
+        return activations
+    return ""
+
+
+def _has_whole_blocks(weight: TensorType) -> bool:
+    columns = weight.shape[-1]
+    return isinstance(columns, int) and columns % I8X32.block == 0

@@ -16,7 +16,7 @@ from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
 from inferflux.ir.passes.fuse_residual import fuse_residual
 from inferflux.ir.passes.quantise_activations import quantise_activations
-from inferflux.ir.types import F16, F32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_1, Q8_0, tensor
 
 CONFIG = PassConfig()
 
@@ -289,3 +289,12 @@ def test_what_norms_and_formulas_give_is_quantised_as_it_is_made(op):
     (_, reader) = graph.nodes[-2:]
     assert "quantise" not in ops_of(graph)
     assert str(reader.inputs[0].type) == "i8x32[T, 32]"
+
+
+def test_quantised_experts_take_integers_in_prompts_too():
+    graph = quantise_activations(experts_of(Q8_0), PassConfig(activations="bf16"))
+    (inner,) = (node for node in graph.nodes if node.op is ops.expert_gate_up)
+    assert inner.inputs[0].type.dtype == I8X32
+    graph = quantise_activations(experts_of(F16), PassConfig(activations="bf16"))
+    (inner,) = (node for node in graph.nodes if node.op is ops.expert_gate_up)
+    assert inner.inputs[0].type.dtype == BF16
