@@ -11,7 +11,7 @@ import typer
 def synth(
     shape: Annotated[
         str,
-        typer.Argument(help="smollm2-135m, qwen2.5-0.5b, llama-3.2-1b or tiny.", metavar="SHAPE"),
+        typer.Argument(help="Its name; another one lists them.", metavar="SHAPE"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The GGUF file to write.")],
     type_: Annotated[

@@ -25,8 +25,8 @@ def random_rows(tensor: TensorShape, seed: int) -> Iterator[Floats]:
         return
     scale = tensor.spread / tensor.columns**0.5
     rows_at_once = max(1, _CHUNK_ELEMENTS // tensor.columns)
-    for start in range(0, tensor.rows, rows_at_once):
-        count = min(rows_at_once, tensor.rows - start)
+    for start in range(0, tensor.all_rows, rows_at_once):
+        count = min(rows_at_once, tensor.all_rows - start)
         yield _normal(random, (count, tensor.columns), tensor.mean, scale)
 
 

@@ -26,7 +26,7 @@ OnProgress = Callable[[str, float], None]
 # What a file may mostly be of, and GGUF's number for it.
 TYPES: Final = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "q4_k_m": 15, "bf16": 32}
 _EMBEDDING = "token_embd.weight"
-_KEPT_FINER = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight")
+_KEPT_FINER = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down|ffn_down_exps)\.weight")
 _NARROW_ROWS: Final = {"q4_k": "q5_0", "q6_k": "q8_0"}  # those of no whole blocks of 256
 
 
@@ -56,7 +56,7 @@ class Types:
         return cls(name, name, embedding or ("q8_0" if name.startswith("q") else name), name)
 
     def of_tensor(self, tensor: TensorShape, num_layers: int) -> str:
-        if tensor.columns is None:
+        if tensor.columns is None or tensor.is_router:
             return "f32"
         type_ = self._of_matrix(tensor.name, num_layers)
         return type_ if tensor.columns % 256 == 0 else _NARROW_ROWS.get(type_, type_)
@@ -113,7 +113,6 @@ def _write(path: Path, shape: Shape, types: Types, seed: int, on_progress: OnPro
 
 
 def _add_metadata(writer: GGUFWriter, shape: Shape, types: Types) -> None:
-    assert shape.num_query_heads * shape.head_dim == shape.hidden_size, "no key length is written"
     writer.add_name(f"random {shape.name} {types.name}")
     writer.add_file_type(TYPES[types.name])
     writer.add_quantization_version(2)
@@ -125,6 +124,13 @@ def _add_metadata(writer: GGUFWriter, shape: Shape, types: Types) -> None:
     writer.add_head_count_kv(shape.num_kv_heads)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_layer_norm_rms_eps(shape.rms_epsilon)
+    if shape.num_query_heads * shape.head_dim != shape.hidden_size:
+        writer.add_key_length(shape.head_dim)
+        writer.add_value_length(shape.head_dim)
+    if mixture := shape.mixture:
+        writer.add_expert_count(mixture.num_experts)
+        writer.add_expert_used_count(mixture.num_used)
+        writer.add_expert_feed_forward_length(mixture.intermediate_size)
     for key, value in make_vocabulary(shape.vocab_size).metadata().items():
         _add(writer, key, value)
 
@@ -144,6 +150,7 @@ def _add(writer: GGUFWriter, key: str, value: object) -> None:
 def _announce(writer: GGUFWriter, tensor: TensorShape, kind: GGMLQuantizationType) -> None:
     row_bytes = _row_bytes(tensor, kind)
     dims = (row_bytes,) if tensor.columns is None else (tensor.rows, row_bytes)
+    dims = dims if tensor.experts is None else (tensor.experts, *dims)
     nbytes = int(np.prod(dims))
     writer.add_tensor_info(tensor.name, dims, np.dtype(np.uint8), nbytes, raw_dtype=kind)
 
@@ -151,7 +158,7 @@ def _announce(writer: GGUFWriter, tensor: TensorShape, kind: GGMLQuantizationTyp
 def _stored(tensor: TensorShape, kind: GGMLQuantizationType, seed: int) -> Bytes:
     """The tensor as the file holds it, by the reference arithmetic of its type."""
     row_bytes = _row_bytes(tensor, kind)
-    stored = np.empty((1 if tensor.columns is None else tensor.rows, row_bytes), np.uint8)
+    stored = np.empty((1 if tensor.columns is None else tensor.all_rows, row_bytes), np.uint8)
     start = 0
     for rows in random_rows(tensor, seed):
         packed = _rounded(rows, kind).reshape(-1, row_bytes)

@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
-from inferflux.bench.synth import SHAPES, Shape, Types, shape_named, write_model
+from inferflux.bench.synth import SHAPES, Mixture, Shape, Types, shape_named, write_model
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.errors import InvalidArgument
 from inferflux.ir import frontend
@@ -137,14 +137,25 @@ def test_the_shapes_are_those_of_the_published_models(shape: Shape) -> None:
     """Parameters as their cards state them; rows divide into blocks."""
     matrices = [tensor for tensor in shape.tensors() if tensor.columns is not None]
     assert all(tensor.columns % 32 == 0 for tensor in matrices)
-    count = sum(tensor.rows * (tensor.columns or 1) for tensor in shape.tensors())
+    count = sum(tensor.all_rows * (tensor.columns or 1) for tensor in shape.tensors())
     published = {
         "tiny": 94_528,
         "smollm2-135m": 134_515_008,
         "qwen2.5-0.5b": 494_032_768,
         "llama-3.2-1b": 1_235_814_400,
+        "qwen3-30b-a3b-3-layers": 1_936_472_832,
     }
     assert count == published[shape.name]
+
+
+def test_a_mixture_of_experts_is_stored_by_expert_and_read_by_both(write: Write) -> None:
+    mixture = Mixture(num_experts=3, num_used=2, intermediate_size=32)
+    shape = replace(TINY, architecture="qwen3moe", mixture=mixture, has_head_norms=True)
+    path = write("q8_0", shape)
+    kinds = {name: each.tensor_type.name for name, each in tensors(path).items()}
+    assert kinds["blk.0.ffn_gate_inp.weight"] == "F32"
+    assert tuple(tensors(path)["blk.0.ffn_down_exps.weight"].shape) == (32, 64, 3)
+    frontend.build(frontend.open(path))
 
 
 def test_an_unknown_shape_or_type_is_refused_with_those_there_are() -> None:
