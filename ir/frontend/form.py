@@ -40,14 +40,13 @@ class Form:
     """What one format says of an architecture, and how it stores it."""
 
     pairs: str = "halves"  # which rows of a head turn together: "adjacent" or "halves"
-    keys: Mapping[str, str] = field(
-        default_factory=dict
-    )  # facts by key, where it is an unusual one
-    defaults: Mapping[str, float] = field(default_factory=dict)  # of facts that files may leave out
-    reads: frozenset[str] = (
-        frozenset()
-    )  # further keys, that ``windows``, ``ropes`` and ``adapt`` read
-    neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)  # the values allowed
+    # Facts by key, where it is not the usual one; and those that files may leave out.
+    keys: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    # Further keys, which functions below read or which say nothing; "group." has them all.
+    reads: frozenset[str] = frozenset()
+    # Keys with which a file may ask for another formula, and the values with which it does not.
+    neutral: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     adapt: Adapt = as_it_is
     views: tuple[View, ...] = ()
 
@@ -73,11 +72,13 @@ class Stated:
         return self.fields.flag(self.keys[fact], bool(self.defaults.get(fact, default)))
 
     def numbers(self) -> dict[str, Any]:
-        """Those of ``_NUMBERS`` that the file states."""
+        """Those of ``_NUMBERS`` that are in force; null says that one is not."""
         return {
             fact: self.positive(fact)
-            for fact in _NUMBERS
-            if fact in self.defaults or self.fields.has(self.keys.get(fact, ""))
+            for fact, key in self.keys.items()
+            if fact in _NUMBERS
+            and not self.fields.is_null(key)
+            and (fact in self.defaults or self.fields.has(key))
         }
 
 

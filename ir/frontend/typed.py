@@ -111,6 +111,10 @@ class Fields:
     def has(self, key: str) -> bool:
         return key in self.values
 
+    def is_null(self, key: str) -> bool:
+        """It stands there, and has no value: only JSON has such keys."""
+        return key in self.offsets and key not in self.values
+
     def wrong(self, key: str, problem: str) -> ModelFileError:
         """The file contradicts its format or itself."""
         return ModelFileError(self.path, f"{self._word} {key!r}", self._place(key), problem)

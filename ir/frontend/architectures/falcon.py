@@ -81,7 +81,8 @@ FALCON = Architecture(
                 "num_kv_heads": "num_kv_heads",
             },
             defaults={"is_tied": True, "epsilon": 1e-5, "context_length": 2048},
-            reads=frozenset({*_FLAGS, "num_ln_in_parallel_attn"}),
+            # Its own code is that of transformers by now.
+            reads=frozenset({*_FLAGS, "num_ln_in_parallel_attn", "auto_map."}),
             neutral={"activation": ("gelu",)},
             ropes=_ropes,
             layers=f"{_ROOT}h",

@@ -55,7 +55,7 @@ GEMMA2 = Architecture(
             "gemma2",
             "Gemma2ForCausalLM",
             keys=KEYS,
-            defaults={"is_tied": True, "head_dim": 256},
+            defaults={"is_tied": True, "head_dim": 256, **_CAPS},
             reads=frozenset({"query_pre_attn_scalar"}),
             neutral={
                 "hidden_act": ("gelu_pytorch_tanh",),

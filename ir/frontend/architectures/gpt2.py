@@ -52,6 +52,7 @@ GPT2 = Architecture(
                     "summary_proj_to_labels",
                     "summary_type",
                     "summary_use_proj",
+                    "task_specific_params.",
                     _BY_LAYER,
                 }
             ),

@@ -62,7 +62,9 @@ GPT_NEOX = Architecture(
             reads=frozenset(
                 {
                     "attention_bias",
+                    "attention_probs_dropout_prob",
                     "classifier_dropout",
+                    "hidden_dropout_prob",
                     "partial_rotary_factor",
                     "rotary_emb_base",
                     "rotary_pct",

@@ -32,7 +32,17 @@ PHI3 = Architecture(
             "phi3",
             "Phi3ForCausalLM",
             defaults={"epsilon": 1e-5, "rotary_share": 1.0},
-            reads=frozenset({"original_max_position_embeddings", "partial_rotary_factor"}),
+            reads=frozenset(
+                {
+                    "auto_map.",  # the code of this class, from before transformers had it
+                    "original_max_position_embeddings",
+                    "partial_rotary_factor",
+                }
+            ),
+            neutral={
+                "full_attn_mod": (1,),
+                "interpolate_factor": (1,),
+            },
             windows=same_windows,
             layer=_MODULES,
             views=_VIEWS,

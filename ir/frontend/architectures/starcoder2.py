@@ -33,9 +33,22 @@ STARCODER2 = Architecture(
             keys={"epsilon": "norm_epsilon"},
             defaults={"is_tied": True, "epsilon": 1e-5},
             reads=frozenset(
-                {"embedding_dropout", "norm_type", "residual_dropout", "mlp_type", "use_bias"}
+                {
+                    "activation_function",  # of the code that trained it, as are those beside it
+                    "attention_softmax_in_fp32",
+                    "embedding_dropout",
+                    "layer_norm_epsilon",
+                    "residual_dropout",
+                    "scale_attention_softmax_in_fp32",
+                    "use_bias",
+                }
             ),
-            neutral={"hidden_act": ("gelu_pytorch_tanh",)},
+            neutral={
+                "hidden_act": ("gelu_pytorch_tanh",),
+                "mlp_type": ("default",),
+                "norm_type": ("layer_norm",),
+                "scale_attn_weights": (True,),
+            },
             windows=same_windows,
             layer={**LAYER, "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"},
             adapt=_biases,

@@ -105,6 +105,7 @@ def _refuse_other_formulas(fields: Fields, published: Published, keys: Mapping[s
     class_name = published.class_name
     if fields.has("architectures") and fields.texts("architectures") != (class_name,):
         raise fields.unsupported("architectures", f"is not [{class_name!r}], the one that is built")
+    groups = (*_GROUPS_APART, *(key for key in published.reads if key.endswith(".")))
     windows = frozenset() if published.windows is no_windows else WINDOW_KEYS
     read = _READ | published.reads | windows | frozenset(keys.values())
     neutral = {k: v for k, v in {**_NEUTRAL, **published.neutral}.items() if k not in read}
@@ -114,9 +115,7 @@ def _refuse_other_formulas(fields: Fields, published: Published, keys: Mapping[s
         ):
             problem = f"is {value!r}, only {' or '.join(map(repr, neutral[key]))} is supported"
             raise fields.unsupported(key, problem)
-        if not (key in read or key in neutral or _is_apart(key) or value is False):
+        is_read = key in read or key in neutral or is_rope_key(key)
+        is_apart = key in _APART or key.startswith(groups) or value is False
+        if not (is_read or is_apart):
             raise fields.unsupported(key, "is not a known parameter; it may change the formula")
-
-
-def _is_apart(key: str) -> bool:
-    return key in _APART or is_rope_key(key) or key.startswith(_GROUPS_APART)
