@@ -28,10 +28,10 @@ _ORACLE: Final = "tests/oracle/test_architectures.py"
 _DIRECTORY: Final = Evidence(
     "transformers in float32, within 2e-4",
     f"{_ORACLE}::test_a_directory_computes_what_transformers_computes",
-    tries="ENTRIES",
+    tries="of_entries",
 )
 _GGUF: Final = Evidence(
-    "the same from a GGUF", f"{_ORACLE}::test_a_gguf_computes_the_same", tries="ENTRIES"
+    "the same from a GGUF", f"{_ORACLE}::test_a_gguf_computes_the_same", tries="of_entries"
 )
 _KERNELS: Final = "tests/kernels/test_linear.py::test_linear"
 _FORMATS: Final = Evidence(
