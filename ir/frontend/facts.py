@@ -32,6 +32,26 @@ class Rope:
 
 
 @dataclass(frozen=True, slots=True)
+class Latent:
+    """The sizes of latent attention: heads make keys and values of one vector that is kept."""
+
+    query_rank: int | None  # of what queries are made of; None: of the hidden state itself
+    rank: int  # of the vector that is kept
+    plain: int  # elements of a head's key that are made of it
+    turned: int  # and those that are turned by position, which are kept beside it for all heads
+    value: int  # elements of a head's value
+
+    @property
+    def head(self) -> int:
+        return self.plain + self.turned
+
+    @property
+    def key(self) -> int:
+        """What is kept of a key."""
+        return self.rank + self.turned
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """The numbers of a decoder, whatever it is composed of."""
 
@@ -56,6 +76,14 @@ class ModelConfig:
     residual_scale: float = 1.0  # of what attention and feed-forward add to the stream
     logit_scale: float = 1.0
     logit_cap: float | None = None
+    latent: Latent | None = None  # sizes of heads that share one vector; D_h is then what turns
+
+    @property
+    def kept(self) -> tuple[int, int, int]:
+        """KV heads as pages keep them, and the elements of a key and of a value."""
+        if self.latent is None:
+            return self.num_kv_heads, self.head_dim, self.head_dim
+        return 1, self.latent.key, self.latent.rank
 
     @property
     def kv_groups(self) -> tuple[LayerGroup, ...]:
@@ -70,6 +98,11 @@ class ModelConfig:
         made_for = (rope.reach for rope in ropes if rope and rope.reach)
         reach = min(max(made_for, default=0), MAX_SIZE)
         return replace(self, ropes=ropes, context_length=max(self.context_length, reach))
+
+    def with_latents(self, latent: Latent) -> ModelConfig:
+        """The same with latent heads, their scores scaled as their rotation asks for."""
+        asked = next((rope.score_scale for rope in self.ropes if rope), 1.0)
+        return replace(self, latent=latent, attention_scale=latent.head**-0.5 * asked)
 
     def place(self, layer: int) -> tuple[int, int]:
         """The KV group of a layer, and the layer's index in it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferflux.ir.frontend.architectures.architecture import Architecture
 from inferflux.ir.frontend.architectures.cohere import COHERE
+from inferflux.ir.frontend.architectures.deepseek2 import DEEPSEEK2
 from inferflux.ir.frontend.architectures.falcon import FALCON
 from inferflux.ir.frontend.architectures.gemma import GEMMA
 from inferflux.ir.frontend.architectures.gemma2 import GEMMA2
@@ -46,6 +47,7 @@ ARCHITECTURES = {
         GPT_NEOX,
         FALCON,
         GPT2,
+        DEEPSEEK2,
     )
 }
 PUBLISHED = {  # by model type: the architecture that it is, and how it is written

@@ -3,7 +3,14 @@
 from inferflux.ir.frontend.blocks.attention import Attention, GroupedHeads, HeadNorm
 from inferflux.ir.frontend.blocks.decoder import DENSE, Parts, build
 from inferflux.ir.frontend.blocks.experts import Experts, Routing, Shared
-from inferflux.ir.frontend.blocks.feed_forward import ByLayer, FeedForward, Gated, Plain
+from inferflux.ir.frontend.blocks.feed_forward import (
+    ByLayer,
+    FeedForward,
+    Gated,
+    Plain,
+    dense_first,
+)
+from inferflux.ir.frontend.blocks.latent import LatentHeads
 from inferflux.ir.frontend.blocks.layer import Layer
 from inferflux.ir.frontend.blocks.norm import LAYER_NORM, PLAIN_LAYER_NORM, RMS_NORM, Norm
 from inferflux.ir.frontend.blocks.residual import (
@@ -32,6 +39,7 @@ __all__ = [
     "Gated",
     "GroupedHeads",
     "HeadNorm",
+    "LatentHeads",
     "Layer",
     "Norm",
     "Parts",
@@ -40,4 +48,5 @@ __all__ = [
     "Routing",
     "Shared",
     "build",
+    "dense_first",
 ]

@@ -58,6 +58,14 @@ class ByLayer:
         return self.of_layer[layer.number](x, layer)
 
 
+def dense_first(
+    num_dense: int, dense: FeedForward, others: FeedForward, num_layers: int
+) -> FeedForward:
+    """One block in the first layers, another in those behind them."""
+    dense_layers = min(num_dense, num_layers)
+    return ByLayer((*[dense] * dense_layers, *[others] * (num_layers - dense_layers)))
+
+
 SWIGLU = Gated()
 
 

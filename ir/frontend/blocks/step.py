@@ -62,9 +62,9 @@ def step_inputs(config: ModelConfig) -> StepInputs:
 
 
 def _kv_pages(config: ModelConfig, index: int, group: LayerGroup) -> KVPages:
-    layers, heads, head_dim = len(group.layers), config.num_kv_heads, config.head_dim
-    keys = tensor(F16, "N", layers, heads, head_dim, PAGE_SIZE)
-    values = tensor(F16, "N", layers, heads, PAGE_SIZE, head_dim)
+    layers, (heads, key_dim, value_dim) = len(group.layers), config.kept
+    keys = tensor(F16, "N", layers, heads, key_dim, PAGE_SIZE)
+    values = tensor(F16, "N", layers, heads, PAGE_SIZE, value_dim)
     return KVPages(
         slots=_vector(f"slots.{index}", I32, "T"),
         table=Value(tensor(I32, "B", "M"), f"pages.{index}"),

@@ -77,6 +77,7 @@ class Metadata(Form):
     ropes: Callable[[ModelSource, ModelConfig, tuple[str, ...]], Ropes] = same_in_all
     by_tensors: Callable[[Collection[str], Parts], Parts] = all_the_same
     rope_tensors: tuple[str, ...] = ()  # of factors, which are no weights of the graph
+    has_one_head_size: bool = True  # of values as of keys
 
 
 def config(source: ModelSource, metadata: Metadata) -> ModelConfig:
@@ -92,7 +93,8 @@ def config(source: ModelSource, metadata: Metadata) -> ModelConfig:
         is_tied="output.weight" not in source.tensors,
         most_layers=len(source.tensors),
     )
-    _require_one_head_size(fields, shape.head_dim)
+    if metadata.has_one_head_size:
+        _require_one_head_size(fields, shape.head_dim)
     windows = metadata.windows(fields, shape.num_layers)
     seen = replace(shape, windows=windows, pairs=metadata.pairs)
     return seen.turned_by(metadata.ropes(source, seen, metadata.rope_tensors))
