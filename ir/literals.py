@@ -1,6 +1,7 @@
 """Attributes and names of file tensors as text, and back; runs are written short.
 
-``0*30`` is thirty zeros, ``0..29`` counts up; ``"blk.{0..2,5}.attn_q.weight"`` is four tensors.
+``0*30`` is thirty zeros, ``0..29`` counts up, ``0..28:2`` does by twos;
+``"blk.{0..2,5}.attn_q.weight"`` is four tensors.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from inferflux.ir.graph import Attr, Stacked
 MIN_RUN = 3  # a shorter run is not worth its notation
 MAX_RUN = 1 << 16  # a longer one is no model's, but a text that wants to fill the memory
 _NUMBERED = re.compile(r"([^0-9]*)(0|[1-9][0-9]{0,8})(?![0-9])(.*)", re.DOTALL)
-_RANGES = re.compile(r"\{([0-9.,]+)\}")
+_RANGES = re.compile(r"\{([0-9.:,]+)\}")
 
 
 def attr_pieces(name: str, attr: Attr) -> list[str]:
@@ -60,11 +61,13 @@ def expand_sources(quoted: str) -> list[str]:
     return [json.loads(f"{before}{number}{after}") for number in _expand(found[1])]
 
 
-def ascending(first: int, last: int) -> range:
-    """The numbers ``first..last`` stands for.  Raises ValueError if nothing of ours wrote it."""
+def ascending(first: int, last: int, step: int = 1) -> range:
+    """What ``first..last:step`` stands for.  Raises ValueError if nothing of ours wrote it."""
     if not 0 <= last - first < MAX_RUN:
         raise ValueError(f"{first}..{last} is not a run of at most {MAX_RUN}")
-    return range(first, last + 1)
+    if step < 1 or (last - first) % step:
+        raise ValueError(f"{first}..{last} has no step of {step}")
+    return range(first, last + 1, step)
 
 
 def _runs(attrs: Sequence[Attr]) -> Iterator[str]:
@@ -77,20 +80,25 @@ def _runs(attrs: Sequence[Attr]) -> Iterator[str]:
 def _ascending(attrs: Sequence[Attr]) -> Iterator[str]:
     at = 0
     while at < len(attrs):
+        step = _step(attrs[at : at + 2])
         end = at + 1
-        while end < len(attrs) and _follows(attrs[end - 1], attrs[end]):
+        while step and _step(attrs[end - 1 : end + 1]) == step:
             end += 1
         if end - at >= MIN_RUN:
-            yield f"{attrs[at]}..{attrs[end - 1]}"
+            yield f"{attrs[at]}..{attrs[end - 1]}{f':{step}' if step > 1 else ''}"
             at = end
         else:
             yield attr_text(attrs[at])
             at += 1
 
 
-def _follows(first: Attr, second: Attr) -> bool:
-    """Both natural numbers (a boolean is none), the second one more."""
-    return type(first) is int and type(second) is int and 0 <= first == second - 1
+def _step(neighbours: Sequence[Attr]) -> int:
+    """How much more the second of two natural numbers is; 0 if it is not (a boolean is none)."""
+    match neighbours:
+        case [int(first), int(second)] if bool not in map(type, neighbours) and 0 <= first < second:
+            return second - first
+        case _:
+            return 0
 
 
 def _around_number(source: str) -> tuple[str, str | None]:
@@ -106,5 +114,6 @@ def _escape(text: str) -> str:
 
 def _expand(ranges: str) -> Iterator[int]:
     for part in ranges.split(","):
-        first, _, last = part.partition("..")
-        yield from ascending(int(first), int(last or first))
+        first, _, rest = part.partition("..")
+        last, _, step = rest.partition(":")
+        yield from ascending(int(first), int(last or first), int(step or 1))

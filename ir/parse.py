@@ -191,14 +191,15 @@ class _Parser:
         return _WORDS[token.text]
 
     def entries(self) -> list[Attr]:
-        """One entry of a tuple, or several: ``0..29``, ``0*30``"""
+        """One entry of a tuple, or several: ``0..29``, ``0..28:2``, ``0*30``"""
         at = self.next
         first = self.attr()
         entries: list[Attr] = [first]
         if self.next.text == ".." and isinstance(first, int):
             self.mark("..")
             last = self.integer()
-            entries = [*self.checked(lambda _: ascending(first, last), at)]
+            step = self.step()
+            entries = [*self.checked(lambda _: ascending(first, last, step), at)]
         if self.next.text == "*":
             self.mark("*")
             times = self.integer()
@@ -206,6 +207,13 @@ class _Parser:
                 raise self.error(at, f"{times} times {len(entries)} is past {MAX_RUN} entries")
             entries *= times
         return entries
+
+    def step(self) -> int:
+        """``:2`` of a run that does not count by ones."""
+        if self.next.text != ":":
+            return 1
+        self.mark(":")
+        return self.integer()
 
     def op(self) -> Op:
         token = self.take("word")

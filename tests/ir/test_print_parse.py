@@ -125,6 +125,12 @@ def test_thirty_layers_are_named_once():
     assert attr_pieces("kinds", (0,) * 30) == ["kinds=(0*30)"]
 
 
+def test_every_other_layer_is_as_short():
+    sources = [f"blk.{layer}.attn_q.weight" for layer in range(1, 48, 2)]
+    assert sources_pieces(sources) == ['"blk.{1..47:2}.attn_q.weight"']
+    assert attr_pieces("layers", (0, *range(3, 24, 4))) == ["layers=(0,", "3..23:4)"]
+
+
 @given(st.lists(st.one_of(names, numbered), min_size=1, max_size=20))
 @example(["blk.{1..3}.w", "a{7}"])
 def test_every_list_of_tensors_survives(sources):
@@ -164,6 +170,8 @@ X = "graph(%x: f32[T, 32]):\n  "
         (X + "return %x return", "line 2: end expected, found 'return'"),
         (X + "%y = silu(%x, eps=" + "9" * 5000 + ")", "line 2: Exceeds the limit"),
         (X + "%y = repeat(kinds=(0*99999999))\n return %y", "line 2: 99999999 times 1 is past"),
+        (X + "%y = repeat(kinds=(0..9:2))\n return %y", "line 2: 0..9 has no step of 2"),
+        (X + "%y = repeat(kinds=(0..9:0))\n return %y", "line 2: 0..9 has no step of 0"),
         (X + "%y = repeat(kinds=(0..99999999))\n return %y", "line 2: 0..99999999 is not a run"),
     ],
 )
