@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from inferflux.api import LLM, compile, load
     from inferflux.completion import Completion, CompletionStream
     from inferflux.errors import InferFluxError, InvalidArgument
+    from inferflux.text.chat import ChatExtras
 
 __version__ = "0.1.0"
 
 # Public names and where they live; each is imported when it is first asked for.
 _HOMES = {
+    "ChatExtras": "inferflux.text.chat",
     "LLM": "inferflux.api",
     "compile": "inferflux.api",
     "load": "inferflux.api",
@@ -24,6 +26,7 @@ _HOMES = {
 
 __all__ = [
     "LLM",
+    "ChatExtras",
     "Completion",
     "CompletionStream",
     "InferFluxError",

@@ -30,6 +30,7 @@ from inferflux.text import (
     StopStrings,
     Tokenizer,
 )
+from inferflux.text.chat import NO_EXTRAS, ChatExtras
 
 Prompt = str | Sequence[int]
 Scores = np.ndarray[Any, np.dtype[np.float32]]
@@ -113,15 +114,26 @@ class LLM:
             prompt = self.tokenizer.encode(prompt, special=True)  # the caller wrote all of it
         return self._stream(list(prompt), options)
 
-    def chat(self, messages: Sequence[Message], **options: Unpack[GenerateOptions]) -> Completion:
-        """Answer a chat in the model's own template."""
-        return self.stream_chat(messages, **options).collect()
+    def chat(
+        self,
+        messages: Sequence[Message],
+        extras: ChatExtras = NO_EXTRAS,
+        **options: Unpack[GenerateOptions],
+    ) -> Completion:
+        """Answer a chat in the model's own template, which may read tools, too.
+
+        The answer is text: calls of tools are as the model spells them.
+        """
+        return self.stream_chat(messages, extras, **options).collect()
 
     def stream_chat(
-        self, messages: Sequence[Message], **options: Unpack[GenerateOptions]
+        self,
+        messages: Sequence[Message],
+        extras: ChatExtras = NO_EXTRAS,
+        **options: Unpack[GenerateOptions],
     ) -> CompletionStream:
         """Answer a chat, giving text as it comes."""
-        return self._stream(self._chat.encode(messages), options)
+        return self._stream(self._chat.encode(messages, extras=extras), options)
 
     def score(
         self, ids: Sequence[int], chunk: int | None = None, determinism: str = "default"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,6 +21,7 @@ from inferflux.server.limits import (
     TopK,
     TopP,
 )
+from inferflux.text.chat import NO_EXTRAS, ChatExtras
 
 
 class InvalidField(InvalidArgument):
@@ -64,6 +66,7 @@ class Message:
 
     role: str
     content: str
+    fields: Mapping[str, Any] = field(default_factory=dict)  # what else a template reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Conversation:
     """A prompt as messages, to be written out by the model's chat template."""
 
     messages: tuple[Message, ...]
+    extras: ChatExtras = NO_EXTRAS
 
 
 Prompt = Text | Tokens | Conversation

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Sized
+from typing import Any, Final, TypeVar
 
 import msgspec
 from google.protobuf.message import Message as ProtoMessage
@@ -25,8 +26,12 @@ from inferflux.server.calls import (
     check_stops,
 )
 from inferflux.server.generation import Generation
+from inferflux.server.json_body import check_depth
 from inferflux.server.limits import LIMITS
 from inferflux.server.proto import inferflux_pb2 as pb
+from inferflux.text.chat import ChatExtras
+
+_T = TypeVar("_T", bound=Sized)
 
 _FINISH_REASONS: Final = {
     None: pb.FINISH_REASON_UNSPECIFIED,
@@ -55,10 +60,10 @@ def chat_call(request: pb.ChatRequest, timeout_seconds: float) -> Call:
         raise InvalidField(
             "messages", f"messages: {len(request.messages)} given; send 1 to {LIMITS.messages}"
         )
-    turns = tuple(Message(message.role, message.content) for message in request.messages)
+    turns = tuple(map(_message, request.messages))
     return Call(
         model=request.model,
-        prompts=(Conversation(turns),),
+        prompts=(Conversation(turns, _extras(request)),),
         sampling=_sampling(request.sampling),
         determinism=_determinism(request.determinism),
         id_prefix="chatcmpl-",
@@ -103,6 +108,41 @@ def _prompt(request: pb.GenerateRequest) -> Prompt:
             return Tokens(list(request.tokens.ids))
         case _:
             raise InvalidField("prompt", "prompt: set text or tokens")
+
+
+def _message(message: pb.Message) -> Message:
+    fields = _object(message.fields, "messages.fields", LIMITS.message_fields)
+    return Message(message.role, message.content, fields)
+
+
+def _extras(request: pb.ChatRequest) -> ChatExtras:
+    return ChatExtras(
+        tools=_objects(request.tools, "tools", LIMITS.tools),
+        documents=_objects(request.documents, "documents", LIMITS.documents),
+        variables=_object(
+            request.template_variables, "template_variables", LIMITS.template_variables
+        ),
+    )
+
+
+def _object(text: str, field: str, most: int) -> dict[str, Any]:
+    return _json(text, dict[str, Any], field, most) if text else {}
+
+
+def _objects(text: str, field: str, most: int) -> list[dict[str, Any]] | None:
+    return _json(text, list[dict[str, Any]], field, most) if text else None
+
+
+def _json(text: str, kind: type[_T], field: str, most: int) -> _T:
+    """A field that is JSON: of a kind, of at most so many members or items, and not too deep."""
+    check_depth(text.encode())
+    try:
+        value = msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise InvalidField(field, f"{field}: {error}") from error
+    if len(value) > most:
+        raise InvalidField(field, f"{field}: {len(value)} given; send at most {most}")
+    return value
 
 
 def _determinism(number: int) -> Determinism:

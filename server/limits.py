@@ -31,6 +31,10 @@ class Limits:
     logprobs: int = MAX_LOGPROBS
     messages: int = 1024
     content_parts: int = 64  # of one message
+    message_fields: int = 32
+    tools: int = 128
+    documents: int = 64
+    template_variables: int = 64
     requests_in_flight: int = 256  # generations, all doors together
     tokenizer_threads: int = 2
     off_loop_bytes: int = 8 << 10  # text longer than this is not handled on the event loop

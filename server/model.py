@@ -73,9 +73,11 @@ class ServedModel:
                 return self.tokenizer.encode(text, special=True)  # the client wrote all of it
             case Tokens(ids):
                 return self._checked(ids)
-            case Conversation(messages):
-                turns = [{"role": turn.role, "content": turn.content} for turn in messages]
-                return self.chat.encode(turns)
+            case Conversation(messages, extras):
+                turns = [
+                    {**turn.fields, "role": turn.role, "content": turn.content} for turn in messages
+                ]
+                return self.chat.encode(turns, extras=extras)
 
     def _checked(self, ids: Sequence[int]) -> list[int]:
         size = self.facts.vocab_size

@@ -35,6 +35,7 @@ from inferflux.server.limits import (
     TopK,
     TopP,
 )
+from inferflux.text.chat import ChatExtras
 
 DEFAULT_COMPLETION_TOKENS: Final = 16  # OpenAI's
 
@@ -133,13 +134,17 @@ class ChatRequest(_Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     no_ops: ClassVar[NoOps] = CHAT_NO_OPS
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=LIMITS.messages)]
+    documents: Annotated[list[dict[str, Any]], Meta(max_length=LIMITS.documents)] | None = None
+    chat_template_kwargs: Annotated[dict[str, Any], Meta(max_length=LIMITS.template_variables)] = {}
     max_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     logprobs: bool = False
     top_logprobs: NumLogprobs | UnsetType = UNSET
 
     def to_call(self) -> Call:
-        conversation = Conversation(tuple(message.to_message() for message in self.messages))
+        extras = ChatExtras(documents=self.documents, variables=self.chat_template_kwargs)
+        messages = tuple(message.to_message() for message in self.messages)
+        conversation = Conversation(messages, extras)
         sampling = self.sampling(self._max_tokens(), self._num_logprobs())
         return Call(
             self.model,

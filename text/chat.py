@@ -111,7 +111,13 @@ class ChatEncoder:
         extras: ChatExtras = NO_EXTRAS,
     ) -> list[int]:
         written = [list(messages), extras.tools, extras.documents, extras.variables]
-        marker = unused_marker(json.dumps(written, ensure_ascii=False))
+        spelled = json.dumps(written, ensure_ascii=False)
+        if len(spelled) > self._tokenizer.max_text_bytes:
+            raise InvalidArgument(
+                f"the chat has {len(spelled)} characters, at most "
+                f"{self._tokenizer.max_text_bytes} are read; send less"
+            )
+        marker = unused_marker(spelled)
         protected = [self._guard.protect(message, marker) for message in messages]
         text = self._template.render(protected, add_generation_prompt, self._safe(extras, marker))
         return self._tokenizer.encode(text, special=True, marker=marker)

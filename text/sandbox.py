@@ -37,7 +37,7 @@ class Budget:
     """What one rendering may use."""
 
     steps: int = 2_000_000  # parts of statements, items and texts gone through; about 0.3 s
-    max_output_bytes: int = 4 << 20
+    max_output_bytes: int = 16 << 20  # what is over a tokenizer's own bound it says itself
     memory_bytes: int = 512 << 20  # address space, with the interpreter's own
     seconds: float = 2.0  # of a core
 

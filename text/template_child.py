@@ -33,7 +33,7 @@ from jinja2.utils import Namespace
 # What Jinja2 and the C library read from files when it is first asked for, and then no more.
 WARM_UP = "{{ strftime_now('%H') | pprint | wordwrap }}{{ nothing.at_all }}"
 EACH = "each item"  # a filter no template can name
-CHARACTERS_A_STEP = 256
+CHARACTERS_A_STEP, ITEMS_A_STEP = 256, 16  # gone through in C
 LONGEST_POWER = 4096  # bits
 NOT_FOR_TEMPLATES = ("lipsum", "random")  # one text for one conversation
 
@@ -135,7 +135,7 @@ def size_of(value: object) -> int:
     """In steps: of a text its characters, of what has items their number."""
     if isinstance(value, str | bytes):
         return len(value) // CHARACTERS_A_STEP
-    return len(value) if isinstance(value, list | tuple | dict | range) else 0
+    return len(value) // ITEMS_A_STEP if isinstance(value, list | tuple | dict | range) else 0
 
 
 def power_bits(base: object, exponent: object) -> int:

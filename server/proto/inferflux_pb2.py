@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&inferflux/server/proto/inferflux.proto\x12\x0cinferflux.v1\"\xcf\x02\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05min_p\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x04H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\x07 \x03(\t\x12\x0e\n\x01n\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x15\n\x08logprobs\x18\t \x01(\rH\x07\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x08\n\x06_min_pB\x07\n\x05_seedB\x04\n\x02_nB\x0b\n\t_logprobs\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xcc\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x06tokens\x18\x03 \x01(\x0b\x32\x16.inferflux.v1.TokenIdsH\x00\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.inferflux.v1.Sampling\x12\x0c\n\x04\x65\x63ho\x18\x05 \x01(\x08\x12.\n\x0b\x64\x65terminism\x18\x06 \x01(\x0e\x32\x19.inferflux.v1.DeterminismB\x08\n\x06prompt\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\x9f\x01\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.inferflux.v1.Message\x12(\n\x08sampling\x18\x03 \x01(\x0b\x32\x16.inferflux.v1.Sampling\x12.\n\x0b\x64\x65terminism\x18\x04 \x01(\x0e\x32\x19.inferflux.v1.Determinism\"=\n\nTopLogprob\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x02\"e\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x07logprob\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12%\n\x03top\x18\x03 \x03(\x0b\x32\x18.inferflux.v1.TopLogprobB\n\n\x08_logprob\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\"\x83\x02\n\x10GenerateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12,\n\x08logprobs\x18\x05 \x03(\x0b\x32\x1a.inferflux.v1.TokenLogprob\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.inferflux.v1.FinishReason\x12\"\n\x05usage\x18\x07 \x01(\x0b\x32\x13.inferflux.v1.Usage\x12.\n\x0b\x64\x65terminism\x18\x08 \x01(\x0e\x32\x19.inferflux.v1.Determinism\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.inferflux.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x80\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\r\x12\x12\n\nvocab_size\x18\x04 \x01(\r\x12\x17\n\x0f\x61rtifact_digest\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\"?\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07special\x18\x03 \x01(\x08\"\x1f\n\x10TokenizeResponse\x12\x0b\n\x03ids\x18\x01 \x03(\r*G\n\x0b\x44\x65terminism\x12\x17\n\x13\x44\x45TERMINISM_DEFAULT\x10\x00\x12\x1f\n\x1b\x44\x45TERMINISM_BATCH_INVARIANT\x10\x01*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xf9\x02\n\tInference\x12K\n\x08Generate\x12\x1d.inferflux.v1.GenerateRequest\x1a\x1e.inferflux.v1.GenerateResponse0\x01\x12\x43\n\x04\x43hat\x12\x19.inferflux.v1.ChatRequest\x1a\x1e.inferflux.v1.GenerateResponse0\x01\x12O\n\nListModels\x12\x1f.inferflux.v1.ListModelsRequest\x1a .inferflux.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.inferflux.v1.GetModelRequest\x1a\x13.inferflux.v1.Model\x12I\n\x08Tokenize\x12\x1d.inferflux.v1.TokenizeRequest\x1a\x1e.inferflux.v1.TokenizeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&inferflux/server/proto/inferflux.proto\x12\x0cinferflux.v1\"\xcf\x02\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05min_p\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x04H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\x07 \x03(\t\x12\x0e\n\x01n\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x15\n\x08logprobs\x18\t \x01(\rH\x07\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x08\n\x06_min_pB\x07\n\x05_seedB\x04\n\x02_nB\x0b\n\t_logprobs\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xcc\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x06tokens\x18\x03 \x01(\x0b\x32\x16.inferflux.v1.TokenIdsH\x00\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.inferflux.v1.Sampling\x12\x0c\n\x04\x65\x63ho\x18\x05 \x01(\x08\x12.\n\x0b\x64\x65terminism\x18\x06 \x01(\x0e\x32\x19.inferflux.v1.DeterminismB\x08\n\x06prompt\"8\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x01(\t\"\xdd\x01\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.inferflux.v1.Message\x12(\n\x08sampling\x18\x03 \x01(\x0b\x32\x16.inferflux.v1.Sampling\x12.\n\x0b\x64\x65terminism\x18\x04 \x01(\x0e\x32\x19.inferflux.v1.Determinism\x12\r\n\x05tools\x18\x05 \x01(\t\x12\x11\n\tdocuments\x18\x06 \x01(\t\x12\x1a\n\x12template_variables\x18\x07 \x01(\t\"=\n\nTopLogprob\x12\x10\n\x08token_id\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07logprob\x18\x03 \x01(\x02\"e\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x07logprob\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12%\n\x03top\x18\x03 \x03(\x0b\x32\x18.inferflux.v1.TopLogprobB\n\n\x08_logprob\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\"\x83\x02\n\x10GenerateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12,\n\x08logprobs\x18\x05 \x03(\x0b\x32\x1a.inferflux.v1.TokenLogprob\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.inferflux.v1.FinishReason\x12\"\n\x05usage\x18\x07 \x01(\x0b\x32\x13.inferflux.v1.Usage\x12.\n\x0b\x64\x65terminism\x18\x08 \x01(\x0e\x32\x19.inferflux.v1.Determinism\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.inferflux.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x80\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\r\x12\x12\n\nvocab_size\x18\x04 \x01(\r\x12\x17\n\x0f\x61rtifact_digest\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\"?\n\x0fTokenizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07special\x18\x03 \x01(\x08\"\x1f\n\x10TokenizeResponse\x12\x0b\n\x03ids\x18\x01 \x03(\r*G\n\x0b\x44\x65terminism\x12\x17\n\x13\x44\x45TERMINISM_DEFAULT\x10\x00\x12\x1f\n\x1b\x44\x45TERMINISM_BATCH_INVARIANT\x10\x01*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xf9\x02\n\tInference\x12K\n\x08Generate\x12\x1d.inferflux.v1.GenerateRequest\x1a\x1e.inferflux.v1.GenerateResponse0\x01\x12\x43\n\x04\x43hat\x12\x19.inferflux.v1.ChatRequest\x1a\x1e.inferflux.v1.GenerateResponse0\x01\x12O\n\nListModels\x12\x1f.inferflux.v1.ListModelsRequest\x1a .inferflux.v1.ListModelsResponse\x12>\n\x08GetModel\x12\x1d.inferflux.v1.GetModelRequest\x1a\x13.inferflux.v1.Model\x12I\n\x08Tokenize\x12\x1d.inferflux.v1.TokenizeRequest\x1a\x1e.inferflux.v1.TokenizeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inferflux.server.proto.inferflux_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DETERMINISM']._serialized_start=1660
-  _globals['_DETERMINISM']._serialized_end=1731
-  _globals['_FINISHREASON']._serialized_start=1733
-  _globals['_FINISHREASON']._serialized_end=1828
+  _globals['_DETERMINISM']._serialized_start=1738
+  _globals['_DETERMINISM']._serialized_end=1809
+  _globals['_FINISHREASON']._serialized_start=1811
+  _globals['_FINISHREASON']._serialized_end=1906
   _globals['_SAMPLING']._serialized_start=57
   _globals['_SAMPLING']._serialized_end=392
   _globals['_TOKENIDS']._serialized_start=394
@@ -42,29 +42,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATEREQUEST']._serialized_start=420
   _globals['_GENERATEREQUEST']._serialized_end=624
   _globals['_MESSAGE']._serialized_start=626
-  _globals['_MESSAGE']._serialized_end=666
-  _globals['_CHATREQUEST']._serialized_start=669
-  _globals['_CHATREQUEST']._serialized_end=828
-  _globals['_TOPLOGPROB']._serialized_start=830
-  _globals['_TOPLOGPROB']._serialized_end=891
-  _globals['_TOKENLOGPROB']._serialized_start=893
-  _globals['_TOKENLOGPROB']._serialized_end=994
-  _globals['_USAGE']._serialized_start=996
-  _globals['_USAGE']._serialized_end=1053
-  _globals['_GENERATERESPONSE']._serialized_start=1056
-  _globals['_GENERATERESPONSE']._serialized_end=1315
-  _globals['_LISTMODELSREQUEST']._serialized_start=1317
-  _globals['_LISTMODELSREQUEST']._serialized_end=1336
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1338
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1395
-  _globals['_GETMODELREQUEST']._serialized_start=1397
-  _globals['_GETMODELREQUEST']._serialized_end=1429
-  _globals['_MODEL']._serialized_start=1432
-  _globals['_MODEL']._serialized_end=1560
-  _globals['_TOKENIZEREQUEST']._serialized_start=1562
-  _globals['_TOKENIZEREQUEST']._serialized_end=1625
-  _globals['_TOKENIZERESPONSE']._serialized_start=1627
-  _globals['_TOKENIZERESPONSE']._serialized_end=1658
-  _globals['_INFERENCE']._serialized_start=1831
-  _globals['_INFERENCE']._serialized_end=2208
+  _globals['_MESSAGE']._serialized_end=682
+  _globals['_CHATREQUEST']._serialized_start=685
+  _globals['_CHATREQUEST']._serialized_end=906
+  _globals['_TOPLOGPROB']._serialized_start=908
+  _globals['_TOPLOGPROB']._serialized_end=969
+  _globals['_TOKENLOGPROB']._serialized_start=971
+  _globals['_TOKENLOGPROB']._serialized_end=1072
+  _globals['_USAGE']._serialized_start=1074
+  _globals['_USAGE']._serialized_end=1131
+  _globals['_GENERATERESPONSE']._serialized_start=1134
+  _globals['_GENERATERESPONSE']._serialized_end=1393
+  _globals['_LISTMODELSREQUEST']._serialized_start=1395
+  _globals['_LISTMODELSREQUEST']._serialized_end=1414
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1416
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1473
+  _globals['_GETMODELREQUEST']._serialized_start=1475
+  _globals['_GETMODELREQUEST']._serialized_end=1507
+  _globals['_MODEL']._serialized_start=1510
+  _globals['_MODEL']._serialized_end=1638
+  _globals['_TOKENIZEREQUEST']._serialized_start=1640
+  _globals['_TOKENIZEREQUEST']._serialized_end=1703
+  _globals['_TOKENIZERESPONSE']._serialized_start=1705
+  _globals['_TOKENIZERESPONSE']._serialized_end=1736
+  _globals['_INFERENCE']._serialized_start=1909
+  _globals['_INFERENCE']._serialized_end=2286
 # @@protoc_insertion_point(module_scope)

@@ -44,7 +44,9 @@ BYTES = tuple(map(chr, (*PRINTABLE, *range(0x100, 0x100 + 256 - len(PRINTABLE)))
 MERGES = ("h e", "l l", "he ll", "hell o", "Ġ w")
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content']"
-    " + '<|im_end|>' + '\n'}}{% endfor %}"
+    " + '<|im_end|>' + '\n'}}{{ message.thought }}"
+    "{% if message.role == 'refused' %}{{ raise_exception('no \"refused\" here') }}{% endif %}"
+    "{% endfor %}{{ tools | tojson if tools }}{{ documents | tojson if documents }}{{ mood }}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 

@@ -195,7 +195,7 @@ def test_what_cannot_be_compiled_is_an_error_every_time(
 
 def test_steps_are_the_same_number_every_time(closing: list[TemplateSandbox]) -> None:
     template = "{% for i in range(n) if i is odd %}{{ i | string }},{% else %}none{% endfor %}"
-    steps = 110
+    steps = 91
 
     def render(budget: int) -> Mapping[str, str]:
         closing.append(TemplateSandbox(template, Budget(steps=budget)))
