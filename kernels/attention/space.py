@@ -26,6 +26,7 @@ MERGE = 4  # and of one in ``merges``
 # Vectors that a tile sums into. Beside 24, the rest of 32 registers holds keys, values and a
 # broadcast; where a vector takes two registers of 16, or four of 32, 6 do not spill.
 _SUMS = (24, 12, 6)
+_MOST_ROWS = 15  # TVM keeps on the stack what is less than a kilobyte: a vector for each
 _MOST_HEADS = 8  # query heads of a piece
 _MOST_PAGES = 4  # pages scored together
 
@@ -38,7 +39,8 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     heads = _heads(node)
     columns = min(_MOST_PAGES, _value_dim(node) // LANES)
     for sums in _SUMS:
-        most = min(shape.max_tokens, max(1, sums // (heads * columns)))
+        rows = min(sums // columns, _MOST_ROWS)
+        most = min(shape.max_tokens, max(1, rows // heads))
         for tokens in dict.fromkeys((most, 1)):
             yield {"heads": heads, "tokens": tokens, "sums": sums}
 

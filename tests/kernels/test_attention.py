@@ -11,6 +11,8 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.types import F16, F32, I8PAGE, I32, tensor
+from inferflux.kernels.attention.space import tiles
+from inferflux.kernels.kernel import StepShape
 
 PAGE = 16
 
@@ -247,3 +249,11 @@ def test_what_a_later_token_of_the_block_sees_does_not_touch_an_earlier_one(comp
     for name, place in (("k.0", np.s_[:, :, :, offset]), ("v.0", np.s_[:, :, offset])):
         given[name][given["pages.0"][0, page]][place] = np.nan
     np.testing.assert_array_equal(step(given)[0][0], expected)
+
+
+@pytest.mark.parametrize("head_dim", [16, 32, 64, 256])
+@pytest.mark.parametrize("group", [1, 2, 8, 16])
+def test_a_vector_for_each_row_of_a_tile_is_less_than_a_kilobyte(head_dim, group):
+    node = graph_of(Case(head_dim=head_dim, group=group)).outputs[0].producer
+    for schedule in tiles(node, StepShape(1, 512)):
+        assert schedule["tokens"] * schedule["heads"] * 64 < 1024
