@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from typing import Final
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # Preparing a tokenizer takes the interpreter for itself: who waited for the doors goes first.
 _HEAD_START_SECONDS: Final = 0.03
+_CALM_SECONDS: Final = 0.5  # the same of the process that renders chats, a tenth of a second's work
 
 
 def open_model(config: ServerConfig) -> ServedModel:
@@ -44,12 +46,20 @@ async def serve_engine(
         if on_ready is not None:
             on_ready(Ready(model.name, http, grpc))
         log.info("serving %s on http://%s and grpc://%s", model.name, http, grpc)
+        if not await _stops_within(stop, _CALM_SECONDS):
+            await service.offload.run(model.template.prepare)
         await stop.wait()
         log.info("draining, for at most %g s", config.drain_seconds)
         await service.drain(config.drain_seconds)
     finally:
         await doors.close()
         service.close()
+
+
+async def _stops_within(stop: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    return stop.is_set()
 
 
 def _stop_signal() -> asyncio.Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -12,6 +13,8 @@ from inferflux.errors import InvalidArgument
 from inferflux.text.guard import ContentGuard, unused_marker
 from inferflux.text.sandbox import Budget, TemplateError, TemplateSandbox
 from inferflux.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 MAX_TEMPLATE_BYTES: Final = 256 << 10
 Message = Mapping[str, object]  # "role", "content", and what else the template reads; JSON's types
@@ -53,6 +56,15 @@ class ChatTemplate:
         self._sandboxes = {
             name: _sandbox(text, budget or Budget()) for name, text in templates.items()
         }
+
+    def prepare(self) -> None:
+        """Start the default template's sandbox, so that the first chat need not wait for it."""
+        if _DEFAULT not in self._sandboxes:
+            return
+        try:
+            self._sandboxes[_DEFAULT].prepare()
+        except TemplateError as error:
+            log.warning("no chat can be served: %s", error)
 
     def render(
         self,

@@ -51,17 +51,23 @@ class TemplateSandbox:
         self._lock = threading.Lock()
         self._child: _Child | None = None
 
+    def prepare(self) -> None:
+        """Start the process, unless it is there.  Raises TemplateError for a wrong template."""
+        with self._lock:
+            self._running()
+
     def render(self, variables: Mapping[str, object]) -> Mapping[str, str]:
         """``text``, or the words in which the template ``refused``.  Blocks; threads may share."""
         with self._lock:
-            child = self._child if self._child and self._child.is_alive else self._start()
-            return self._ask(child, variables)
+            return self._ask(self._running(), variables)
 
     def close(self) -> None:
         with self._lock:
             self._stop()
 
-    def _start(self) -> _Child:
+    def _running(self) -> _Child:
+        if self._child is not None and self._child.is_alive:
+            return self._child
         self._stop()
         self._child = child = _Child()
         try:

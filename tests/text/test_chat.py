@@ -14,7 +14,13 @@ import pytest
 from conversations import CONVERSATIONS, Conversation
 from inferflux.codegen.artifact.compiled import TokenizerFacts
 from inferflux.errors import InvalidArgument
-from inferflux.text import ChatExtras, ChatTemplate, MessagesRefused, NoChatTemplate
+from inferflux.text import (
+    ChatExtras,
+    ChatTemplate,
+    MessagesRefused,
+    NoChatTemplate,
+    TemplateError,
+)
 from jinja_reference import by_jinja2, by_transformers, outcome
 
 HERE = Path(__file__).parent
@@ -86,6 +92,19 @@ def test_what_a_template_refuses_is_the_callers_to_mend(template: NewTemplate) -
     with pytest.raises(MessagesRefused, match="user first") as caught:
         ours.render([{"role": "system", "content": "Be brief"}])
     assert caught.value.code == "invalid_argument"
+
+
+def test_a_prepared_template_waits_in_its_process(
+    new_facts: NewFacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    for text, complaint in (("x", ""), (None, ""), ("{% for %}", "no chat can be served")):
+        ours = ChatTemplate(new_facts(chat_template=text))
+        ours.prepare()
+        assert complaint in caplog.text
+        assert bool(caplog.text) == bool(complaint)
+        ours.close()
+    with pytest.raises(TemplateError):
+        ours.render(SHORT)
 
 
 def test_a_model_without_a_template_points_to_completions(template: NewTemplate) -> None:

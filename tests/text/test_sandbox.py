@@ -268,6 +268,16 @@ def test_a_sandbox_that_was_killed_while_idle_is_not_missed(
     assert len(started) == 2
 
 
+def test_a_prepared_sandbox_starts_no_second_process(
+    closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = TemplateSandbox("{{ value }}", SMALL)
+    closing.append(sandbox)
+    sandbox.prepare()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it started another"))
+    assert sandbox.render({"value": 1}) == {"text": "1"}
+
+
 def test_an_interrupted_rendering_does_not_answer_the_next(
     closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
