@@ -26,7 +26,7 @@ MERGE = 4  # and of one in ``merges``
 # Vectors that a tile sums into. Beside 24, the rest of 32 registers holds keys, values and a
 # broadcast; where a vector takes two registers of 16, or four of 32, 6 do not spill.
 _SUMS = (24, 12, 6)
-_MOST_ROWS = 15  # TVM keeps on the stack what is less than a kilobyte: a vector for each
+_MOST_VECTORS = 15  # of one buffer: TVM keeps on the stack what is less than a kilobyte
 _MOST_HEADS = 8  # query heads of a piece
 _MOST_PAGES = 4  # pages scored together
 
@@ -39,7 +39,7 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     heads = _heads(node)
     columns = min(_MOST_PAGES, _value_dim(node) // LANES)
     for sums in _SUMS:
-        rows = min(sums // columns, _MOST_ROWS)
+        rows = min(sums // columns, _MOST_VECTORS)
         most = min(shape.max_tokens, max(1, rows // heads))
         for tokens in dict.fromkeys((most, 1)):
             yield {"heads": heads, "tokens": tokens, "sums": sums}
@@ -108,7 +108,7 @@ def _tile(tokens: int, schedule: Schedule, values: Pages) -> Mapping[str, int]:
     """
     rows, vectors = tokens * schedule["heads"], values.head_dim // LANES
     block, each = (2, 2) if values.scales else (1, 1)
-    fitting = range(block, schedule["sums"] // rows + 1, block)
+    fitting = range(block, min(schedule["sums"] // rows, _MOST_VECTORS) + 1, block)
     columns = [block, *(n for n in fitting if vectors % n == 0)]
     pages = max(n for n in (1, 2, _MOST_PAGES) if n == 1 or n * rows * each <= schedule["sums"])
     return {"tokens": tokens, "rows": rows, "pages": pages, "columns": max(columns)}

@@ -11,8 +11,9 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.kv_pages import QuantisedPages
 from inferflux.ir.types import F16, F32, I8PAGE, I32, tensor
-from inferflux.kernels.attention.space import tiles
+from inferflux.kernels.attention.space import parameters, tiles
 from inferflux.kernels.kernel import StepShape
+from inferflux.kernels.storage import FloatRows, Pages
 
 PAGE = 16
 
@@ -253,7 +254,10 @@ def test_what_a_later_token_of_the_block_sees_does_not_touch_an_earlier_one(comp
 
 @pytest.mark.parametrize("head_dim", [16, 32, 64, 256])
 @pytest.mark.parametrize("group", [1, 2, 8, 16])
-def test_a_vector_for_each_row_of_a_tile_is_less_than_a_kilobyte(head_dim, group):
+def test_no_buffer_of_a_tile_takes_a_kilobyte(head_dim, group):
     node = graph_of(Case(head_dim=head_dim, group=group)).outputs[0].producer
+    q = FloatRows(group * head_dim, 0, group * head_dim)
+    operands = {"q": q, **dict.fromkeys(("keys", "values"), Pages("k", 1, 1, head_dim))}
     for schedule in tiles(node, StepShape(1, 512)):
-        assert schedule["tokens"] * schedule["heads"] * 64 < 1024
+        for tile in parameters(operands, schedule)["tiles"]:
+            assert max(tile["rows"], tile["columns"], tile["pages"]) * 64 < 1024

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.oracle
 
 CaseOf = Callable[[Entry], Case]
 
-MAX_DEFAULT_KL = 0.02  # of Q8_0 weights and int8 activations, on logits of random weights
+MAX_DEFAULT_KL = 0.03  # of Q8_0 weights and int8 activations, which may choose other experts
 
 
 @of_entries()
