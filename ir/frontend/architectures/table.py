@@ -11,7 +11,9 @@ from inferflux.ir.frontend.architectures.gemma2 import GEMMA2
 from inferflux.ir.frontend.architectures.gemma3 import GEMMA3
 from inferflux.ir.frontend.architectures.gpt2 import GPT2
 from inferflux.ir.frontend.architectures.gpt_neox import GPT_NEOX
+from inferflux.ir.frontend.architectures.gpt_oss import GPT_OSS
 from inferflux.ir.frontend.architectures.granite import GRANITE
+from inferflux.ir.frontend.architectures.granitemoe import GRANITEMOE
 from inferflux.ir.frontend.architectures.llama import LLAMA
 from inferflux.ir.frontend.architectures.olmo2 import OLMO2
 from inferflux.ir.frontend.architectures.phi3 import PHI3
@@ -41,6 +43,7 @@ ARCHITECTURES = {
         SMOLLM3,
         OLMO2,
         GRANITE,
+        GRANITEMOE,
         STABLELM,
         COHERE,
         STARCODER2,
@@ -48,6 +51,7 @@ ARCHITECTURES = {
         FALCON,
         GPT2,
         DEEPSEEK2,
+        GPT_OSS,
     )
 }
 PUBLISHED = {  # by model type: the architecture that it is, and how it is written
