@@ -50,6 +50,7 @@ class TemplateSandbox:
         self._budget = budget
         self._lock = threading.Lock()
         self._child: _Child | None = None
+        self._complaint: TemplateError | None = None  # of a template that cannot be compiled
 
     def prepare(self) -> None:
         """Start the process, unless it is there.  Raises TemplateError for a wrong template."""
@@ -68,11 +69,14 @@ class TemplateSandbox:
     def _running(self) -> _Child:
         if self._child is not None and self._child.is_alive:
             return self._child
+        if self._complaint is not None:  # no request pays for it again
+            raise TemplateError(str(self._complaint))
         self._stop()
         self._child = child = _Child()
         try:
             self._ask(child, {"template": self._template} | asdict(self._budget))
-        except TemplateError:
+        except TemplateError as complaint:
+            self._complaint = complaint if child.is_alive else None  # else it may have been killed
             self._stop()
             raise
         return child

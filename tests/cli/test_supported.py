@@ -13,6 +13,7 @@ from inferflux.cli.inferflux import app
 from inferflux.cli.support import DOCUMENT_COMMAND, Entry, Evidence, Section, document, rows
 from inferflux.cli.support_table import sections
 from inferflux.ir.frontend.architectures.table import ARCHITECTURES, PUBLISHED
+from tiny import stored
 from tiny.entries import ENTRIES
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ def test_an_evidence_that_does_not_exist_is_found() -> None:
 def test_every_model_type_has_a_tiny_model_beside_transformers(model_type: str) -> None:
     tried = [each for each in ENTRIES.values() if each.model_type == model_type]
     assert any(not each.pending for each in tried), f"add one to tests/lib/tiny: {model_type}"
+    assert any(each.name in stored.NAMES for each in tried), f"keep logits of one: {model_type}"
 
 
 def test_every_scaling_has_a_tiny_model_beside_transformers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -308,9 +309,22 @@ def test_an_error_of_one_rendering_is_not_the_next_ones(closing: list[TemplateSa
 def test_the_time_is_that_of_our_zone(
     closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch, zone: str, hours: int
 ) -> None:
-    monkeypatch.setenv("TZ", zone)
+    monkeypatch.setattr(os, "environ", {**os.environ, "TZ": zone})  # and not of this process
     sandbox = TemplateSandbox("{{ strftime_now('%Y-%m-%d %H:%M') }}", SMALL)
     closing.append(sandbox)
     shown = datetime.strptime(sandbox.render({})["text"], "%Y-%m-%d %H:%M")
     here = datetime.now(timezone(timedelta(hours=hours))).replace(tzinfo=None)
     assert abs(here - shown) < timedelta(minutes=2)
+
+
+def test_a_template_that_cannot_be_compiled_costs_one_process(
+    closing: list[TemplateSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = TemplateSandbox("{% for %}", SMALL)
+    closing.append(sandbox)
+    with pytest.raises(TemplateError, match="TemplateSyntaxError") as first:
+        sandbox.prepare()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it started another"))
+    with pytest.raises(TemplateError) as second:
+        sandbox.render({})
+    assert str(first.value) == str(second.value)
