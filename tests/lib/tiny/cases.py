@@ -74,7 +74,9 @@ def of_entries(
         and (entry.has_gguf or not (has_gguf or is_in_peer))
         and not (is_in_peer and entry.not_in_peer)
     ]
-    return pytest.mark.parametrize("entry", [_parameter(each, has_gguf) for each in chosen])
+    return pytest.mark.parametrize(
+        "entry", [_parameter(each, has_gguf or is_in_peer) for each in chosen]
+    )
 
 
 def _parameter(entry: Entry, is_gguf: bool) -> Any:
