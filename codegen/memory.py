@@ -121,6 +121,8 @@ class _Planner:
         elif overwritten := self._overwritten(node, dying):
             dying.remove(overwritten)
             self.memory.operands[node.results[0]] = self.memory.operands[overwritten]
+            for value in node.results[1:]:
+                self._place(value)
         else:
             for value in node.results:
                 self._place(value)

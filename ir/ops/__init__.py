@@ -35,6 +35,7 @@ from inferflux.ir.ops.norm import (
 )
 from inferflux.ir.ops.repeat import repeat
 from inferflux.ir.ops.rope import rope, rope_table
+from inferflux.ir.ops.rope_append import rope_append
 from inferflux.ir.ops.route import group_by_expert, route
 from inferflux.ir.ops.rows import take_rows
 from inferflux.ir.ops.sample import sample
@@ -74,6 +75,7 @@ __all__ = [
     "rms_norm",
     "rms_norm_quantise",
     "rope",
+    "rope_append",
     "rope_table",
     "route",
     "sample",

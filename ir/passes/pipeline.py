@@ -15,6 +15,7 @@ from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
 from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
 from inferflux.ir.passes.fuse_residual import fuse_residual
+from inferflux.ir.passes.fuse_rope_append import fuse_rope_append
 from inferflux.ir.passes.narrow_pages import narrow_pages
 from inferflux.ir.passes.quantise_activations import quantise_activations
 from inferflux.ir.passes.roll import roll
@@ -33,7 +34,17 @@ class Phase:
 PIPELINE = (
     Phase("canonicalise", (canonicalise,)),
     Phase("numerics", (widen_pages, narrow_pages, quantise_activations)),
-    Phase("fuse", (fuse_qkv, fuse_gate_up, fuse_residual, fuse_elementwise, fuse_quantise)),
+    Phase(
+        "fuse",
+        (
+            fuse_qkv,
+            fuse_rope_append,
+            fuse_gate_up,
+            fuse_residual,
+            fuse_elementwise,
+            fuse_quantise,
+        ),
+    ),
     Phase("roll", (roll,)),
     Phase("place", (choose_layouts,)),
 )

@@ -1,4 +1,4 @@
-"""norm_heads, rope, append_keys and append_values, one after the other as a model has them."""
+"""norm_heads, rope, append_keys and append_values, one after the other and all as one node."""
 
 from __future__ import annotations
 
@@ -79,18 +79,47 @@ def empty_pages(case, shape):
     return np.zeros(shape, np.float16 if case.pages is F16 else np.float32)
 
 
+def fused_graph_of(case):
+    """The same as one node, with two query heads of each KV head."""
+    width, head_dim = KV_HEADS * case.head_dim, case.head_dim
+    plain = graph_of(case)
+    k, v, positions, slots, keys, values = plain.inputs
+    q = Value(tensor(F32, "T", 2 * width), "q")
+    key_norm = plain.weights[0]
+    query_width = 2 * width if case.is_own_weight else head_dim
+    norms = (Value(tensor(F32, query_width), "wq", sources=("wq",)), key_norm)
+    given = norms if case.kind == "layer" or case.is_own_weight else ()
+    table = ops.rope_table(theta=500.0, head_dim=case.turned, length=CONTEXT)
+    attrs = {"head_dim": head_dim, "pairs": case.pairs, "eps": 1e-5, "kind": case.kind}
+    operands = (q, k, v, table, positions, slots, keys, values, *given)
+    return Graph((q, *plain.inputs), ops.rope_append(*operands, layer=1, **attrs), given)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_all_of_them_as_one_node(compile_graph, assert_close, case):
+    step = compile_graph(fused_graph_of(case))
+    for count in (1, 17):
+        queries = np.random.default_rng(1).normal(0, 2, (count, 2 * KV_HEADS * case.head_dim))
+        given = inputs_of(case, count) | {"q": queries.astype(np.float32)}
+        assert_like(assert_close, case, step(given), step.meaning(given))
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_ops_of_an_attention_input_alone(compile_graph, assert_close, case):
     step = compile_graph(graph_of(case))
     for count in (1, 17):
-        got, expected = step(inputs_of(case, count)), step.meaning(inputs_of(case, count))
-        assert_close(got[0], expected[0])
-        for pages, meant in zip(got[1:], expected[1:], strict=True):
-            if case.pages is not I8PAGE:
-                assert_close(pages, meant)
-                continue
-            assert_close(pages.scales, meant.scales)
-            assert np.abs(pages.values.astype(int) - meant.values).max() <= 1
+        given = inputs_of(case, count)
+        assert_like(assert_close, case, step(given), step.meaning(given))
+
+
+def assert_like(assert_close, case, got, expected):
+    assert_close(got[0], expected[0])
+    for pages, meant in zip(got[1:], expected[1:], strict=True):
+        if case.pages is not I8PAGE:
+            assert_close(pages, meant)
+            continue
+        assert_close(pages.scales, meant.scales)
+        assert np.abs(pages.values.astype(int) - meant.values).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,7 @@ def test_only_numbers_a_loop_can_read_may_be_stacked():
         "append_keys": {"layer"},
         "append_values": {"layer"},
         "qkv_rope_append": {"layer"},
+        "rope_append": {"layer"},
         "attention": {"layer", "scale", "window"},
         "attention_quantise": {"layer", "scale", "window"},
     }

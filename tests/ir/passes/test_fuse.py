@@ -15,6 +15,7 @@ from inferflux.ir.passes.fuse_gate_up import fuse_gate_up
 from inferflux.ir.passes.fuse_qkv import fuse_qkv
 from inferflux.ir.passes.fuse_quantise import fuse_quantise
 from inferflux.ir.passes.fuse_residual import fuse_residual
+from inferflux.ir.passes.fuse_rope_append import fuse_rope_append
 from inferflux.ir.passes.quantise_activations import quantise_activations
 from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_1, Q8_0, tensor
 
@@ -298,3 +299,35 @@ def test_quantised_experts_take_integers_in_prompts_too():
     graph = quantise_activations(experts_of(F16), PassConfig(activations="bf16"))
     (inner,) = (node for node in graph.nodes if node.op is ops.expert_gate_up)
     assert inner.inputs[0].type.dtype == BF16
+
+
+def attend_to_normed(**change):
+    """An attention whose queries and keys are normed by head; ``change`` breaks the fusion."""
+    positions, sequences, slots = (vector(name) for name in ("positions", "sequences", "slots"))
+    table = ops.rope_table(theta=1e4, head_dim=16, length=64)
+    turn, place = {"head_dim": 16, "pairs": "halves"}, {"layer": 0, "head_dim": 16}
+    normed = [
+        ops.norm_heads(rows(name), row_weight(f"{name}_norm", 16), eps=eps, head_dim=16)
+        for name, eps in (("q", 1e-5), ("k", change.get("key_eps", 1e-5)))
+    ]
+    q, k = (ops.rope(each, positions, table, **turn) for each in normed)
+    pages = (Value(tensor(F16, "N", 1, 2, 16, 16), name) for name in ("keys", "values"))
+    keys = ops.append_keys(next(pages), k, slots, **place)
+    values = ops.append_values(next(pages), rows("v"), slots, **place)
+    where = (positions, sequences, Value(tensor(I32, "B", "M"), "pages"))
+    out = ops.attention(q, keys, values, *where, **place, scale=0.25)
+    read = normed[:1] if "norm is read" in change else []
+    return graph_of(out, keys, values, *read)
+
+
+def test_norms_rotation_and_append_fuse_where_projections_do_not():
+    graph = fuse_rope_append(attend_to_normed(), CONFIG)
+    assert ops_of(graph) == ["rope_table", "rope_append", "attention"]
+    attrs = {"layer": 0, "head_dim": 16, "pairs": "halves", "eps": 1e-5, "kind": "rms"}
+    assert graph.nodes[1].attrs == attrs
+
+
+@pytest.mark.parametrize("change", [{"key_eps": 1e-6}, {"norm is read": True}])
+def test_norms_that_differ_or_are_read_elsewhere_stay_nodes_of_their_own(change):
+    graph = attend_to_normed(**change)
+    assert fuse_rope_append(graph, CONFIG) is graph
