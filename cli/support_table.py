@@ -71,6 +71,21 @@ _TOKENS: Final = Evidence(
     "tests/text/test_tokenizer.py::test_ids_are_those_of_llama_cpp",
     tries="FROZEN",
 )
+_CUTS: Final = Evidence(
+    "llama.cpp, SmolLM's merges in a file that names it",
+    "tests/text/test_kinds.py::test_a_named_pre_tokenizer_cuts_as_llama_cpp_does",
+    tries="CUT",
+)
+_SMALL: Final = Evidence(
+    "llama.cpp, a small vocabulary of the kind",
+    "tests/text/test_kinds.py::test_small_vocabularies_give_the_ids_of_llama_cpp",
+    tries="SMALL",
+)
+_VOCABULARIES: Final = Evidence(
+    "llama.cpp, 10,000 strings in a real vocabulary",
+    "tests/oracle/test_tokenizers.py::test_ids_are_those_of_llama_cpp",
+    tries="vocabulary_files",
+)
 _CHAT: Final = tuple(
     Evidence(f"{name}, text for text", f"tests/text/test_chat.py::{test}", tries="TEMPLATES")
     for name, test in (
@@ -171,13 +186,13 @@ def _scalings() -> Iterator[Entry]:
 
 def _tokenizers() -> Iterator[Entry]:
     for name, kind in KINDS.items():
-        tested = (_TOKENS,) if name == "gpt2" else ()
-        yield Entry(name, {"kind": kind.name}, tested)
+        own = {"gpt2": (_TOKENS,), "gemma4": ()}.get(name, (_SMALL,))
+        yield Entry(name, {"kind": kind.name}, (*own, _VOCABULARIES))
 
 
 def _pre_tokenizers() -> Iterator[Entry]:
-    for name in PRE_TOKENIZERS:
-        yield Entry(name, {}, (_TOKENS,) if name == "smollm" else ())
+    for name, family in PRE_TOKENIZERS.items():
+        yield Entry(name, {}, (_CUTS,) if family.spelling == "byte_level" else (_VOCABULARIES,))
 
 
 def _chat_features() -> Iterator[Entry]:

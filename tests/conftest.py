@@ -168,6 +168,7 @@ Golden = Callable[[str, str], None]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="rewrite golden files; read the diff")
     parser.addoption("--mutants", type=int, default=5000, help="damaged files that are read")
+    parser.addoption("--vocabularies", type=Path, help="llama.cpp's folder of ggml-vocab-*.gguf")
     parser.addoption("--neon", action="store_true", help="run kernels on an emulated AArch64")
     parser.addoption("--llama-python", help="an interpreter that imports llama_cpp")
 
