@@ -23,6 +23,7 @@ _NUMBERS = (  # facts of which an architecture may say under which key its files
     "logit_scale",
     "logit_cap",
 )
+_RANGE = 1e-6, 1e6  # of these numbers: wide of every model, and so are their inverses
 
 
 def as_it_is(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[ModelConfig, Parts]:
@@ -71,10 +72,14 @@ class Stated:
     def flag(self, fact: str, default: bool) -> bool:
         return self.fields.flag(self.keys[fact], bool(self.defaults.get(fact, default)))
 
+    def number(self, fact: str) -> float:
+        key = self.keys[fact]
+        return self.fields.within(key, *_RANGE, self.defaults.get(fact))
+
     def numbers(self) -> dict[str, Any]:
         """Those of ``_NUMBERS`` that are in force; null says that one is not."""
         return {
-            fact: self.positive(fact)
+            fact: self.number(fact)
             for fact, key in self.keys.items()
             if fact in _NUMBERS
             and not self.fields.is_null(key)

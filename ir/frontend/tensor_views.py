@@ -68,6 +68,9 @@ def as_matrix(tensor: SourceTensor) -> SourceTensor:
 
 def joined(name: str, tensors: Sequence[SourceTensor]) -> SourceTensor:
     """Vectors one after the other; their origin is the first one's."""
+    for tensor in tensors:
+        if tensor.dtype != F32 or len(tensor.shape) != 1:
+            raise _unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
     shape = (sum(tensor.shape[0] for tensor in tensors),)
 
     def read() -> Bytes:

@@ -44,7 +44,9 @@ class Split:
         return found
 
     def _is_whole(self, tensor: SourceTensor, config: ModelConfig) -> bool:
-        return self.whole not in self.modules or tensor.shape[0] != num_rows(self.whole, config)
+        """A tensor without rows is none: who takes it by its name refuses it."""
+        rows = num_rows(self.whole, config) if self.whole in self.modules else None
+        return bool(tensor.shape) and tensor.shape[0] != rows
 
     def _rows(self, tensor: SourceTensor, config: ModelConfig) -> Iterator[tuple[str, Array]]:
         counts = [num_rows(module, config) for module in self.modules]

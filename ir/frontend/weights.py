@@ -21,9 +21,6 @@ class Weights:
         self._taken: dict[str, Value] = {}
         self._read = set(read)  # their numbers are in the graph, they are no weights
 
-    def has(self, name: str) -> bool:
-        return name in self._source.tensors
-
     def matrix(self, name: str, rows: int, columns: int) -> Value:
         """``[rows, columns]`` of any supported type.  Asked for twice, it is one weight."""
         return self._take(name, (rows, columns))

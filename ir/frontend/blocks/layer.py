@@ -29,9 +29,6 @@ class Layer:
     def name(self, module: str, suffix: str = "weight") -> str:
         return f"blk.{self.number}.{module}.{suffix}"
 
-    def has(self, module: str, suffix: str = "weight") -> bool:
-        return self.weights.has(self.name(module, suffix))
-
     def matrix(self, module: str, rows: int, columns: int) -> Value:
         return self.weights.matrix(self.name(module), rows, columns)
 

@@ -213,6 +213,8 @@ def test_granite_divides_logits(read: Read) -> None:
     scales = (config.embedding_scale, config.residual_scale, config.logit_scale)
     assert scales == (12.0, 0.22, 0.125)
     assert config.attention_scale == 0.015625
+    with pytest.raises(ModelFileError, match=r"'logits_scaling' .* must be 1e-06\.\.1e\+06"):
+        read(GRANITE | {"logits_scaling": 1e-320})
 
 
 def test_falcon_has_the_kv_heads_of_its_kind(read: Read) -> None:

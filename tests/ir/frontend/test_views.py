@@ -96,6 +96,14 @@ def test_rows_that_do_not_add_up_are_refused_by_the_tensor_of_the_file():
     assert refused.value.field == "tensor 'its.own.name'.shape"
 
 
+def test_what_has_no_rows_is_no_fused_tensor():
+    scalar = SourceTensor("blk.0.attn_qkv.weight", F32, (), lambda: np.zeros(4, np.uint8), ORIGIN)
+    assert FUSED_QKV({scalar.name: scalar}, CONFIG) == {scalar.name: scalar}
+    numbered = replace(scalar, name="model.layers.0.norms.0.weight")
+    with pytest.raises(UnsupportedModel, match=r"'its\.own\.name' .* vectors are read as f32 only"):
+        Joined("norms", "attn_q_norm")({numbered.name: numbered}, CONFIG)
+
+
 def test_a_converted_tensor_is_converted_once_for_each_part():
     source = matrix(64, Q8_0)
 
@@ -144,7 +152,7 @@ def test_numbered_vectors_are_joined_in_the_order_of_their_numbers():
 
     every = [vector(number) for number in (10, 0, 2, 1)]
     joined = Joined("self_attn.q_layernorm.norms", "attn_q_norm")
-    found = joined({tensor.name: tensor for tensor in every}, replace(CONFIG))
+    found = joined({tensor.name: tensor for tensor in every}, CONFIG)
     (whole,) = found.values()
     assert whole.name == "blk.7.attn_q_norm.weight"
     assert whole.raw.view(np.float32).tolist() == [0, 0, 1, 1, 2, 2, 10, 10]
