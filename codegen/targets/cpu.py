@@ -13,6 +13,7 @@ from typing import Any
 from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import lowering
+from inferflux.codegen.targets.script import read_function
 from inferflux.codegen.targets.words import TILES, loops, words
 from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
@@ -56,10 +57,11 @@ def _units(steps: Sequence[StepText]) -> list[tuple[str, dict[str, str]]]:
         own = {each.symbol: each.text for each in step.functions if each.symbol not in shared}
         units.append((step.symbol, {**own, step.symbol: step.text}))
     title, first = units[0]
-    return [(title, first | _pool_functions()), *units[1:]]
+    return [(title, first | pool_functions()), *units[1:]]
 
 
-def _pool_functions() -> dict[str, str]:
+def pool_functions() -> dict[str, str]:
+    """The texts of functions through which Python reaches the pool's code, by name."""
     return {
         name: render("pool.j2", {"name": name, "arguments": arguments})
         for name, arguments in POOL.items()
@@ -85,9 +87,7 @@ def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
 def _parse(texts: Mapping[str, str], names: Mapping[str, Any]) -> Any:
     import tvm
 
-    return tvm.IRModule(
-        {name: tvm.script.from_source(text, extra_vars=dict(names)) for name, text in texts.items()}
-    )
+    return tvm.IRModule({name: read_function(text, names) for name, text in texts.items()})
 
 
 def _object(module: Any, facts: Mapping[str, object]) -> bytes:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets import TARGETS, lowering
 from inferflux.codegen.targets.cpu import target_words
+from inferflux.codegen.targets.script import read_function
 
 TEXT = """
 @T.prim_func(s_tir=True)
@@ -69,9 +70,11 @@ def compiled(target):
         from tvm.target import Target
 
         facts = TARGETS[target]
-        names = target_words(facts, platform.machine())
-        module = tvm.IRModule({"apply": tvm.script.from_source(text, extra_vars=names)})
-        library = tvm.compile(module, target=Target(dict(facts.machines[platform.machine()])))
+        lowering.register()
+        machine = platform.machine()
+        module = tvm.IRModule({"apply": read_function(text, target_words(facts, machine))})
+        here = Target(dict(facts.machines[machine]))
+        library = tvm.compile(module, target=here, tir_pipeline=lowering.NAME)
         given = [tvm.runtime.tensor(array) for array in arrays]
         library["apply"](*given)
         for array, tensor in zip(arrays, given, strict=True):
@@ -124,7 +127,7 @@ def test_log_is_within_two_units_of_the_last_place(apply):
     x = np.concatenate([np.geomspace(1.2e-38, 3.4e38, 4000), np.linspace(0.5, 2, 4001)])
     x = np.resize(np.append(x, 1), 8016).astype(np.float32)
     each = "T.Shuffle([" + ", ".join(f"log(x[i * 16 + {lane}])" for lane in range(16)) + "], "
-    got = apply(each + "list(range(16)))", x)
+    got = apply(f"{each}{list(range(16))})", x)
     exact = np.log(x.astype(np.float64))
     assert (np.abs(got - exact) / np.spacing(np.abs(exact).astype(np.float32))).max() <= 2
     assert np.all(got[x == 1] == 0)

@@ -21,8 +21,9 @@ from inferflux.codegen.packing import pack_weights
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepText, StepWriter, counters, step_buffers
 from inferflux.codegen.target import CpuTarget
-from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets import TARGETS, lowering
 from inferflux.codegen.targets.cpu import compile_steps, object_code, target_words
+from inferflux.codegen.targets.script import read_function
 from inferflux.codegen.weights import plan_weights
 from inferflux.ir.graph import Graph, Value
 from inferflux.ir.interpret import interpret
@@ -318,9 +319,10 @@ class Compiled:
         import tvm
         from tvm.target import Target
 
-        names = dict(target_words(target, machine.name))
-        module = tvm.IRModule({"phase": tvm.script.from_source(text, extra_vars=names)})
-        self._library = tvm.compile(module, target=Target(dict(target.machines[machine.name])))
+        lowering.register()
+        names, here = target_words(target, machine.name), Target({**target.machines[machine.name]})
+        module = tvm.IRModule({"phase": read_function(text, names)})
+        self._library = tvm.compile(module, target=here, tir_pipeline=lowering.NAME)
         self._function = machine.load(object_code(self._library), "phase")
 
     def __call__(self, arrays: Mapping[str, Array], pieces: int) -> None:

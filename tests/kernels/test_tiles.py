@@ -8,8 +8,9 @@ import pytest
 from inferflux.codegen.memory import plan_memory
 from inferflux.codegen.select import select
 from inferflux.codegen.step import StepWriter
-from inferflux.codegen.targets import TARGETS
+from inferflux.codegen.targets import TARGETS, lowering
 from inferflux.codegen.targets.cpu import target_words
+from inferflux.codegen.targets.script import read_function
 from inferflux.codegen.weights import plan_weights
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
@@ -107,9 +108,8 @@ def amx_assembly(shape, arithmetic):
     phases = select(graph, shape, target.name)
     step = StepWriter(graph, target, memory, arithmetic).write(phases, {}, shape)
     names = target_words(target, "x86_64")
-    parts = {
-        part.symbol: tvm.script.from_source(part.text, extra_vars=names)
-        for part in (step, *step.functions)
-    }
-    library = tvm.compile(tvm.IRModule(parts), target=Target(dict(target.machines["x86_64"])))
+    parts = {part.symbol: read_function(part.text, names) for part in (step, *step.functions)}
+    lowering.register()
+    machine = Target(dict(target.machines["x86_64"]))
+    library = tvm.compile(tvm.IRModule(parts), target=machine, tir_pipeline=lowering.NAME)
     return library.mod.inspect_source("asm")
