@@ -44,7 +44,7 @@ class PhaseFunction:
         """
         pointers = [f"{name}.data" for name in self.buffers]
         numbers = [places.get(name, name) for name in self.numbers]
-        return f'T.call_extern("void", "{self.symbol}", {", ".join([*pointers, index, *numbers])})'
+        return f'T.call_extern("int32", "{self.symbol}", {", ".join([*pointers, index, *numbers])})'
 
 
 def phase_function(

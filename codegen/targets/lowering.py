@@ -14,6 +14,7 @@ from typing import Any
 NAME = "inferflux"
 
 Pass = Any  # of TVM
+_CPU = 1  # of DLPack's devices
 
 
 def register() -> None:
@@ -44,7 +45,23 @@ def _pipeline() -> tuple[Pass, Callable[[], Pass], Callable[[], Pass]]:
             plain.VerifyMemory(),
             plain.SplitHostDevice(),
             plain.MakePackedAPI(),
+            _for_the_cpu(),
         ]
     )
     finish = Sequential([plain.LowerTVMBuiltin(), plain.LowerIntrin()])
     return passes, lambda: finish, lambda: finish
+
+
+def _for_the_cpu() -> Pass:
+    """Say of every function that it is the CPU's, which TVM knows only of those Python can call.
+
+    A buffer that is too large for the stack is asked of the runtime, for a device.
+    """
+    from tvm import tirx
+
+    def said(function: Any, _module: Any, _context: Any) -> Any:
+        body = tirx.AttrStmt(0, "device_id", tirx.const(0), function.body)
+        return function.with_body(tirx.AttrStmt(0, "device_type", tirx.const(_CPU), body))
+
+    made: Pass = tirx.transform.prim_func_pass(said, opt_level=0, name="inferflux.ForTheCpu")
+    return made

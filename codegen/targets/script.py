@@ -76,6 +76,8 @@ class _Reader:
                 kind = self._value(argument.annotation)
                 kind = kind if isinstance(kind, self._tvm.ir.Expr) else kind()
                 self._names[argument.arg] = self._builder.arg(argument.arg, kind)
+            if node.returns is not None:
+                self._builder.func_ret(self._value(node.returns)().ty)
             self._body(node.body)
 
     def _body(self, nodes: Sequence[ast.stmt]) -> None:
@@ -107,6 +109,10 @@ class _Reader:
 
     def _expr(self, node: ast.Expr) -> None:
         self._value(node.value)
+
+    def _return(self, node: ast.Return) -> None:
+        assert node.value is not None, f"line {node.lineno}: what is returned?"
+        self._builder.Return(self._value(node.value))
 
     def _break(self, node: ast.Break) -> None:
         self._builder.evaluate(self._builder.break_loop())

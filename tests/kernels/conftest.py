@@ -317,12 +317,11 @@ class Compiled:
 
     def __init__(self, text: str, target: CpuTarget, machine: Machine) -> None:
         import tvm
-        from tvm.target import Target
 
         lowering.register()
-        names, here = target_words(target, machine.name), Target({**target.machines[machine.name]})
-        module = tvm.IRModule({"phase": read_function(text, names)})
-        self._library = tvm.compile(module, target=here, tir_pipeline=lowering.NAME)
+        function = read_function(text, target_words(target, machine.name))
+        here = tvm.target.Target(dict(target.machines[machine.name]))
+        self._library = tvm.compile(function, here, tir_pipeline=lowering.NAME)
         self._function = machine.load(object_code(self._library), "phase")
 
     def __call__(self, arrays: Mapping[str, Array], pieces: int) -> None:
@@ -333,8 +332,7 @@ class Compiled:
 
     def calls(self) -> set[str]:
         """Names the machine code calls."""
-        assembly = self._library.mod.inspect_source("asm")
-        return set(re.findall(r"\b(?:callq?|bl)\s+(\w+)", assembly))
+        return set(re.findall(r"\b(?:callq?|bl)\s+(\w+)", self._library.mod.inspect_source("asm")))
 
 
 def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
