@@ -25,6 +25,9 @@ class TokenCost:
         return sum(self.kv_bytes_by_group)
 
 
+_OF_EXPERTS = ("expert_gate_up", "expert_linear")
+
+
 def token_cost(graph: Graph) -> TokenCost:
     """Count the matrix products and the weights; the rest is noise beside them."""
     weights = {id(value) for value in graph.weights}
@@ -37,17 +40,27 @@ def token_cost(graph: Graph) -> TokenCost:
 
 
 def _weight_bytes(node: Node, weights: set[int]) -> int:
-    """All of every weight the node reads, but of an embedding one row."""
+    """All of every weight that the node reads; of an embedding one row, of experts those used."""
     read = [value.type for value in node.inputs if id(value) in weights]
-    if node.op.name != "embed":
-        return sum(kind.nbytes for kind in read)
-    return sum(kind.nbytes // _static(kind.shape[0]) for kind in read)
+    if node.op.name == "embed":
+        return sum(kind.nbytes // _static(kind.shape[0]) for kind in read)
+    if node.op.name in _OF_EXPERTS:
+        return sum(kind.nbytes // _static(kind.shape[0]) * _num_used(node) for kind in read)
+    return sum(kind.nbytes for kind in read)
 
 
 def _linear_flops(node: Node) -> int:
+    if node.op.name in _OF_EXPERTS:
+        weights = (value.type.shape for value in node.inputs if len(value.type.shape) == 3)
+        return 2 * _num_used(node) * sum(math.prod(map(_static, shape[1:])) for shape in weights)
     if node.op.name not in ("linear", "linear_heads"):
         return 0
     return 2 * math.prod(_static(dim) for dim in node.inputs[1].type.shape)
+
+
+def _num_used(node: Node) -> int:
+    """Experts of a token."""
+    return _static(node.operands["slots"].type.shape[1])
 
 
 def _attention_flops(node: Node) -> int:

@@ -6,6 +6,7 @@ bits, as GGUF's tools have it: Q8_0, or Q6_K beside Q4_K.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
@@ -52,7 +53,13 @@ def _dtype(source: ModelSource, tensor: SourceTensor, dtype: DType) -> DType:
 
 
 def _is_wider(tensor: SourceTensor, dtype: DType) -> bool:
-    return len(tensor.shape) == 2 and _bits(tensor.dtype) > _bits(dtype)
+    return _is_matrix(tensor) and _bits(tensor.dtype) > _bits(dtype)
+
+
+def _is_matrix(tensor: SourceTensor) -> bool:
+    """One, or one for each expert.  Routers stay: other logits choose other experts."""
+    is_vectors = len(tensor.shape) == 1 or tensor.name.endswith(".bias")
+    return not is_vectors and "ffn_gate_inp" not in tensor.name
 
 
 def _bits(dtype: DType) -> float:
@@ -73,9 +80,10 @@ def _values(tensor: SourceTensor) -> Iterator[Array]:
     if tensor.convert is not None:
         yield from (rows.values for rows in tensor.convert())
         return
-    rows = tensor.raw.reshape(tensor.shape[0], -1)
-    for start, stop in row_chunks(*tensor.shape):
-        yield dequantise(rows[start:stop], tensor.dtype, (stop - start, tensor.shape[1]))
+    *counts, width = tensor.shape
+    rows = tensor.raw.reshape(math.prod(counts), -1)
+    for start, stop in row_chunks(len(rows), width):
+        yield dequantise(rows[start:stop], tensor.dtype, (stop - start, width))
 
 
 def _require_finite(tensor: SourceTensor, values: Array) -> None:

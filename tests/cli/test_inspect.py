@@ -17,10 +17,11 @@ from inferflux.cli.inferflux import app
 from inferflux.cli.tensor_types import what_becomes_of
 from inferflux.codegen.roofline.roofs import Roofs
 from inferflux.errors import MissingPackages
-from inferflux.ir import frontend
+from inferflux.ir import frontend, ops
 from inferflux.ir.frontend import ModelFileError
 from inferflux.ir.frontend.source import Origin, SourceTensor
-from inferflux.ir.types import DTYPES, F16, F32, Q4_0, DType
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import DTYPES, F16, F32, I32, Q4_0, Q8_0, DType, tensor
 
 WriteTiny = Callable[..., Path]
 
@@ -241,6 +242,16 @@ def test_a_token_costs_its_matrices_once_and_one_row_of_the_embedding(
     assert cost.flops == 2 * (layers * matrices + vocab * hidden)
     assert cost.kv_bytes == layers * 2 * kv_width * 2  # K and V in float16
     assert cost.attention_flops == layers * 4 * hidden
+
+
+def test_a_token_costs_those_experts_that_it_uses() -> None:
+    slots, groups = Value(tensor(I32, "T", 2), "slots"), Value(tensor(I32, 8, 3), "groups")
+    x = Value(tensor(F32, "T", 64), "x")
+    weight = Value(tensor(Q8_0, 8, 32, 64), "down", sources=("down",))
+    out = ops.expert_linear(x, slots, groups, weight)
+    cost = token_cost(Graph((x, slots, groups), (out,), (weight,)))
+    assert cost.weight_bytes == 2 * 32 * 2 * 34
+    assert cost.flops == 2 * 2 * 32 * 64
 
 
 def test_a_directory_is_described_in_its_own_words(tiny_directory: WriteTiny) -> None:

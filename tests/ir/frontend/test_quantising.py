@@ -47,6 +47,24 @@ def test_the_head_has_more_bits(tiny_gguf, dtype, head, is_tied):
         assert made.tensors["token_embd.weight"].dtype == dtype
 
 
+def test_matrices_of_experts_are_quantised_and_routers_and_biases_are_not(tiny_gguf):
+    source = frontend.open(tiny_gguf(**IN_BF16))
+    matrix = source.tensors["blk.0.ffn_up.weight"]
+    stored = {
+        "blk.0.ffn_up_exps.weight": (4, 64, 64),
+        "blk.0.ffn_up_exps.bias": (4, 64),
+        "blk.0.ffn_gate_inp.weight": (4, 64),
+    }
+    zeros = {name: np.zeros(shape, np.uint16).view(np.uint8) for name, shape in stored.items()}
+    tensors = {
+        name: replace(matrix, name=name, shape=shape, read=zeros[name].reshape(-1).view)
+        for name, shape in stored.items()
+    }
+    made = quantised(replace(source, tensors=tensors), Q8_0).tensors
+    assert [made[name].dtype for name in stored] == [Q8_0, BF16, BF16]
+    assert made["blk.0.ffn_up_exps.weight"].raw.size == 4 * 64 * 2 * 34
+
+
 def test_rows_that_are_no_whole_blocks_stay_and_are_named(tiny_gguf):
     source = frontend.open(tiny_gguf(**IN_BF16))
     made = quantised(source, Q4_K)
