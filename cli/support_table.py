@@ -38,6 +38,11 @@ _KEPT: Final = Evidence(
     "tests/ir/frontend/test_architectures.py::test_a_directory_decodes_in_a_batch_as_transformers_does",
     tries="stored.NAMES",
 )
+_PEER: Final = Evidence(
+    "llama.cpp, greedy tokens of the same GGUF, where it computes the same formula",
+    "tests/oracle/test_llama_cpp.py::test_llama_cpp_and_we_go_on_alike",
+    tries="of_entries",
+)
 _KERNELS: Final = "tests/kernels/test_linear.py::test_linear"
 _FORMATS: Final = Evidence(
     "NumPy, its rows to the bit",
@@ -136,7 +141,7 @@ def _section(title: str, about: str, entries: Callable[[], Iterator[Entry]]) -> 
 def _models() -> Iterator[Entry]:
     for name, architecture in ARCHITECTURES.items():
         types = ", ".join(published.model_type for published in architecture.published)
-        yield Entry(name, {"model_type": types}, (_DIRECTORY, _GGUF, _KEPT))
+        yield Entry(name, {"model_type": types}, (_DIRECTORY, _GGUF, _KEPT, _PEER))
 
 
 def _gguf_types() -> Iterator[Entry]:
