@@ -7,8 +7,10 @@ import pytest
 from inferflux.codegen.select import Layers, Phase, select
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.ir import frontend, ops, passes
-from inferflux.ir.graph import Graph, Value
+from inferflux.ir.graph import OPS, Graph, Value
+from inferflux.ir.ops.elementwise import ELEMENTWISE
 from inferflux.ir.types import F32, Q4_K, Q6_K, Q8_0, tensor
+from inferflux.kernels import KERNELS
 from inferflux.kernels.kernel import StepShape
 
 
@@ -16,6 +18,11 @@ def test_an_op_without_a_kernel_is_refused_by_name():
     x = Value(tensor(F32, "T", 64), "x")
     with pytest.raises(UnsupportedOnTarget, match="cpu:portable cannot run op silu"):
         select(Graph((x,), (ops.silu(x),)), StepShape(1, 1), "cpu:portable")
+
+
+def test_every_op_has_a_kernel_or_becomes_one_that_has():
+    """Constants are folded, layers are a loop, and what formulas are made of is one op's."""
+    assert OPS.keys() - KERNELS.keys() == {"rope_table", "repeat", *ELEMENTWISE}
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def of_rows(width, *, formula=EVERY_OP, to="f32"):
     return Graph((a, b), (ops.elementwise(a, b, bias, formula=formula, to=to),), (bias,))
 
 
-@pytest.mark.parametrize(("width", "to"), [(1, "f32"), (40, "f32"), (64, "i8x32")])
+@pytest.mark.parametrize(("width", "to"), [(40, "f32"), (64, "i8x32")])
 def test_every_op_of_a_formula(compile_graph, assert_close, width, to):
     step = compile_graph(of_rows(width, to=to))
     for count in ROWS:
@@ -33,8 +33,8 @@ def test_every_op_of_a_formula(compile_graph, assert_close, width, to):
         assert_close(step(given)[0], step.meaning(given)[0])
 
 
-@pytest.mark.parametrize("width", [4096 + 32, 2 * 4096])
-def test_a_long_row_is_several_pieces(compile_graph, assert_close, width):
+def test_a_long_row_is_several_pieces(compile_graph, assert_close):
+    width = 2 * 4096 + 32
     step = compile_graph(of_rows(width, formula="add(a, add_bias(b, c))"))
     given = {"a": rows(3, width), "b": rows(3, width, 1)}
     assert_close(step(given)[0], step.meaning(given)[0])
@@ -58,8 +58,7 @@ RESIDUAL = "add(a, scale(add_bias(product, b), by=0.22))"
     [
         (Q4_1, True, 1, 96, "f32"),
         (Q6_K, True, 8, 64, "i8x32"),
-        (F16, False, 4, 50, "f32"),
-        (F32, False, 2, 33, "f32"),
+        (F16, False, 4, 33, "f32"),
     ],
 )
 def test_linear_then(compile_graph, assert_close, dtype, is_integer, row_block, width, to):

