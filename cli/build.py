@@ -61,6 +61,8 @@ class BuildOptions:
 def artifact_for(model: str, options: BuildOptions, report: Report) -> Path:
     """The artifact of a model name or path: the path itself, from the cache, or built now."""
     if is_artifact(model):
+        if options.quantise:
+            raise InvalidArgument(f"{model} is compiled already; name a model file to quantise")
         return Path(model)
     source = store.resolve(model, report)
     options = replace(options, targets=resolve_targets(options))

@@ -14,6 +14,7 @@ from inferflux.cli.options import (
     KVDtype,
     Model,
     Numerics,
+    Quantize,
     Threads,
 )
 from inferflux.cli.terminal import printable
@@ -37,6 +38,7 @@ def run(
     kv_bytes: KVBytes = DEFAULT_KV_BYTES,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    quantize: Quantize = None,
     determinism: Determinism = "default",
 ) -> None:
     """Answer a prompt, streaming, with the speed at the end."""
@@ -44,8 +46,9 @@ def run(
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
 
+    built = BuildOptions(numerics=numerics, kv_dtype=kv_dtype, quantise=quantize or "")
     with build_progress() as report:
-        artifact = artifact_for(model, BuildOptions(numerics=numerics, kv_dtype=kv_dtype), report)
+        artifact = artifact_for(model, built, report)
     text = sys.stdin.read() if prompt == "-" else prompt
     options = api.GenerateOptions(
         max_tokens=max_tokens,

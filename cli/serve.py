@@ -17,6 +17,7 @@ from inferflux.cli.options import (
     KVDtype,
     Model,
     Numerics,
+    Quantize,
     Threads,
 )
 
@@ -57,6 +58,7 @@ def serve(
     ] = 45.0,
     numerics: Numerics = "default",
     kv_dtype: KVDtype = "f16",
+    quantize: Quantize = None,
     determinism: Determinism = "default",
 ) -> None:
     """Serve a model over gRPC and an OpenAI-compatible HTTP API."""
@@ -66,7 +68,7 @@ def serve(
     from inferflux.server.address import Address
 
     engine = EngineConfig(
-        artifact=_artifact(model, numerics, kv_dtype),
+        artifact=_artifact(model, numerics, kv_dtype, quantize or ""),
         num_workers=threads,
         kv_bytes=kv_bytes,
         max_sequences=max_sequences,
@@ -87,15 +89,16 @@ def serve(
     app.serve(config, greet, context.obj)
 
 
-def _artifact(model: str, numerics: str, kv_dtype: str) -> Path:
+def _artifact(model: str, numerics: str, kv_dtype: str, quantise: str) -> Path:
     """What is compiled already is served as it is: a build would import what takes 0.2 s."""
-    if is_artifact(model):
+    if is_artifact(model) and not quantise:
         return Path(model)
     from inferflux.cli.build import BuildOptions, artifact_for
     from inferflux.cli.progress import build_progress
 
+    options = BuildOptions(numerics=numerics, kv_dtype=kv_dtype, quantise=quantise)
     with build_progress() as report:
-        return artifact_for(model, BuildOptions(numerics=numerics, kv_dtype=kv_dtype), report)
+        return artifact_for(model, options, report)
 
 
 def greet(ready: Ready) -> None:

@@ -229,3 +229,9 @@ def test_a_machine_that_no_target_is_for_is_told_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(artifact, "machine_features", lambda: frozenset({"riscv64"}))
     with pytest.raises(InvalidArgument, match="cpu:portable"):
         best_target()
+
+
+def test_what_is_compiled_already_cannot_be_quantised(tmp_path):
+    compiled = tmp_path / "model.ifx"
+    with pytest.raises(InvalidArgument, match="compiled already; name a model file to quantise"):
+        artifact_for(str(compiled), replace(PORTABLE, quantise="q4_0"), Heard())

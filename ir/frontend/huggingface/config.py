@@ -90,7 +90,7 @@ def config(source: HuggingFaceModel) -> ModelConfig:
     stated = Stated(fields, keys, {**_DEFAULTS, **published.defaults})
     shape = read_shape(
         stated,
-        name=source.path.resolve().name,
+        name=source.architecture,  # a directory's own would make equal models differ
         architecture=source.architecture,
         vocab_size=stated.whole("vocab_size", 1, MAX_SIZE),
         is_tied=stated.flag("is_tied", False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -271,3 +272,9 @@ def test_a_file_that_is_missing_is_named(tiny_directory, name):
     (folder / name).unlink()
     with pytest.raises(ModelFileError, match=f"{name}: file: does not exist"):
         frontend.open(folder)
+
+
+def test_what_a_directory_is_called_changes_nothing_of_the_model(tiny_directory, tmp_path):
+    path = tiny_directory()
+    renamed = shutil.copytree(path, tmp_path / "another")
+    assert frontend.config(frontend.open(renamed)) == frontend.config(frontend.open(path))
