@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from inferflux.codegen.artifact.compiled import PAGE_SIZE
@@ -12,6 +12,8 @@ from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node
 from inferflux.ir.ops.repeat import layer_kinds
 from inferflux.ir.types import BF16, I8X32, TensorType
+
+_OF_EXPERTS = (ops.expert_gate_up, ops.expert_gate_up_quantise, ops.expert_linear)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,21 @@ def arithmetic_of(node: Node) -> str:
 def _products(node: Node, num_tokens: int) -> Work:
     """With weights in panels; of a node without any, nothing."""
     weights = [value.type for value in node.inputs if value.type.layout]
+    if node.op in _OF_EXPERTS:
+        return _experts(node, weights, num_tokens)
     rows = 1 if node.results[0].type.shape[0] == "R" else num_tokens
     multiply_adds = rows * sum(math.prod(int(dim) for dim in type_.shape) for type_ in weights)
     return Work(sum(type_.nbytes for type_ in weights), multiply_adds, arithmetic_of(node))
+
+
+def _experts(node: Node, weights: Sequence[TensorType], num_tokens: int) -> Work:
+    """With the weights of the experts that so many tokens reach, were all as likely."""
+    used = int(node.operands["slots"].type.shape[1])
+    experts = int(weights[0].shape[0])
+    reached = 1 - (1 - used / experts) ** num_tokens
+    each = sum(math.prod(int(dim) for dim in type_.shape[1:]) for type_ in weights)
+    nbytes = sum(type_.nbytes for type_ in weights)
+    return Work(int(nbytes * reached), num_tokens * used * each, arithmetic_of(node))
 
 
 def _attention(node: Node, num_tokens: int, context: int) -> Work:

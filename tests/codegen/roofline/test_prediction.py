@@ -13,8 +13,9 @@ from inferflux.codegen.roofline.prediction import PREFILL_TOKENS, predict_speed
 from inferflux.codegen.roofline.roofs import Roofs
 from inferflux.codegen.roofline.work import Work, step_work
 from inferflux.codegen.targets import TARGETS
-from inferflux.ir import frontend
-from inferflux.ir.graph import Graph
+from inferflux.ir import frontend, ops
+from inferflux.ir.graph import Graph, Value
+from inferflux.ir.types import F32, I32, Q8_0, TensorType, tensor
 
 MEASURED = Path(__file__).parents[3] / "docs" / "measured" / "2026-11-23-amd-epyc.json"
 # Of the machine of that file, as docs/benchmarks.md has them.
@@ -93,3 +94,15 @@ def test_the_default_model_is_predicted_as_it_was_measured(default_model: Path) 
     )
     assert speed.decode == pytest.approx(measured["decode_x1@128"], rel=0.02)
     assert speed.prefill == pytest.approx(measured[f"prefill_{PREFILL_TOKENS}"], rel=0.02)
+
+
+def test_of_experts_a_step_reads_those_that_its_tokens_reach() -> None:
+    slots, groups = Value(tensor(I32, "T", 2), "slots"), Value(tensor(I32, 8, 3), "groups")
+    x = Value(tensor(F32, "T", 64), "x")
+    weight = Value(TensorType(Q8_0, (8, 32, 64), "panel16"), "down", sources=("down",))
+    out = ops.expert_linear(x, slots, groups, weight)
+    graph = Graph((x, slots, groups), (out,), (weight,))
+    (lone,), (pair,) = (step_work(graph, tokens, tokens) for tokens in (1, 2))
+    assert lone == Work(2 * 32 * 2 * 34, 2 * 32 * 64, "f32")
+    assert pair.multiply_adds == 2 * lone.multiply_adds
+    assert lone.bytes_read < pair.bytes_read < 2 * lone.bytes_read  # they may share an expert
