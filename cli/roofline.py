@@ -29,7 +29,8 @@ def measure_roofline(
     from inferflux.ir import frontend
 
     target, device = TARGETS[subject.target.name], ThisMachine(subject.threads)
-    source, numerics = frontend.open(model), subject.target.numerics
+    numerics = subject.target.numerics
+    source = frontend.as_computed(frontend.open(model), numerics)
     graphs = lower(source, numerics, [target], kv_dtype=kv_dtype)
     read_bytes = min(plan_weights(next(iter(graphs.values())), target.name).nbytes, MOST_READ)
     report.stage("roofs", 0.0)

@@ -71,6 +71,7 @@ def compile(  # noqa: A001  the verb of the pipeline
     report = progress or (lambda stage, fraction: None)
     tuning = tuning if tuning is not None else shipped_tuning()
     report("reading the graph", 0.0)
+    source = frontend.as_computed(source, numerics)
     config = frontend.config(source)
     graphs = lower(source, numerics, [_target(name) for name in targets], dump_ir, kv_dtype)
     weights: dict[str, Bytes] = {}

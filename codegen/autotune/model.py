@@ -18,6 +18,7 @@ from inferflux.codegen.build import compile as compile_model
 from inferflux.codegen.forms import lower
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.weights import plan_weights
+from inferflux.ir import frontend
 from inferflux.ir.frontend import ModelSource
 
 MOST_READ = 256 << 20  # bytes: past the largest of caches but few, and soon packed
@@ -40,6 +41,7 @@ def tune_model(
     what they hold there.  Whole steps are timed when all phases are tuned.
     """
     report.stage("reading the graph", 0.0)
+    source = frontend.as_computed(source, numerics)
     graphs = lower(source, numerics, [target], kv_dtype=kv_dtype)
     graph = next(iter(graphs.values()))
     variants = variants_of(target, graphs)

@@ -12,6 +12,7 @@ from inferflux.ir.frontend.source import (
     UnsupportedModel,
 )
 from inferflux.ir.frontend.tokenizer import tokenizer
+from inferflux.ir.frontend.widening import as_computed
 
 __all__ = [
     "GGUFError",
@@ -23,6 +24,7 @@ __all__ = [
     "TokenizerMetadata",
     "UnsupportedArchitecture",
     "UnsupportedModel",
+    "as_computed",
     "build",
     "config",
     "open",

@@ -76,6 +76,16 @@ def test_values_are_those_of_the_format(write, quantisers, name):
     assert tensor.origin.name.startswith(LAYER)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_under_float32_nothing_is_rounded(write, quantisers, name):
+    source, values = write(name)
+    tensor = frontend.as_computed(source, "float32").tensors["blk.0.ffn_down.weight"]
+    stays = source.tensors["blk.0.ffn_down.weight"].dtype.is_quantised
+    assert tensor.dtype.name == (quantisers.METHODS[name].compiled_to if stays else "f32")
+    np.testing.assert_array_equal(dequantise(tensor.raw, tensor.dtype, tensor.shape), values)
+    assert frontend.as_computed(source, "default") is source
+
+
 def test_rows_are_converted_some_at_a_time(write, monkeypatch):
     """Also where rows of a word are cut between two pieces."""
     from inferflux.ir.frontend import conversion
