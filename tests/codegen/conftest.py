@@ -145,7 +145,7 @@ def tiny_model(tiny_gguf: Callable[..., Path]) -> Callable[..., TinyModel]:
     ) -> TinyModel:
         key = repr((target, numerics, row_blocks, sorted(fields.items())))
         if key not in made:
-            source = frontend.open(tiny_gguf(**fields))
+            source = frontend.as_computed(frontend.open(tiny_gguf(**fields)), numerics)
             imported = frontend.build(source)
             made[key] = TinyModel(
                 _compile(source, target, numerics, row_blocks),

@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+import gguf_files
 from inferflux import codegen
 from inferflux.cli.build import best_target
 from inferflux.codegen import artifact
@@ -131,11 +132,13 @@ def inferflux(variables: Mapping[str, str]) -> Command:
 
 @pytest.fixture
 def talkative(tiny_gguf: Callable[..., Path]) -> Path:
-    """A tiny model with room for long texts and no token that ends one."""
+    """A tiny model with room for long texts and no token that ends one, stated or by its name."""
+    first, start, last, *others = gguf_files.tokenizer()["tokenizer.ggml.tokens"]
+    names = [first.replace("end", "un"), start, last.replace("end", "un"), *others]
     return tiny_gguf(
         name="talkative.gguf",
         context_length=4096,
-        metadata={"tokenizer.ggml.eos_token_id": None},
+        metadata={"tokenizer.ggml.eos_token_id": None, "tokenizer.ggml.tokens": names},
     )
 
 

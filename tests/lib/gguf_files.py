@@ -47,7 +47,7 @@ def write_gguf(
     return min(path.parent.glob(f"{path.stem}*"))
 
 
-def tokenizer() -> dict[str, object]:
+def tokenizer() -> dict[str, Any]:
     """A byte-level BPE as GPT-2's: every byte is a token, so any text has one."""
     tokens = [*SPECIAL, *_byte_characters(), *(merge.replace(" ", "") for merge in MERGES)]
     assert len(tokens) == len(set(tokens)) == VOCAB
