@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from inferflux.ir.graph import Array, gives, require
@@ -101,20 +103,8 @@ def expert_gate_up_quantise(
 
 
 @expert_gate_up_quantise.meaning
-def _(
-    x: Array | Activations,
-    slots: Array,
-    groups: Array,
-    w_gate: Weight,
-    w_up: Weight,
-    b_gate: Array | None = None,
-    b_up: Array | None = None,
-    *,
-    activation: str = "silu",
-    to: str = "i8x32",
-) -> Activations:
-    wide = expert_gate_up.numpy(x, slots, groups, w_gate, w_up, b_gate, b_up, activation=activation)
-    return narrow(wide, DTYPES[to])
+def _(*operands: Any, activation: str = "silu", to: str = "i8x32") -> Activations:
+    return narrow(expert_gate_up.numpy(*operands, activation=activation), DTYPES[to])
 
 
 @gives("products")
