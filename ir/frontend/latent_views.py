@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inferflux.ir.frontend.facts import Latent, ModelConfig
-from inferflux.ir.frontend.source import Bytes, ModelFileError, SourceTensor, UnsupportedModel
-from inferflux.ir.frontend.tensor_views import rows_of
+from inferflux.ir.frontend.source import Bytes, SourceTensor, UnsupportedModel
+from inferflux.ir.frontend.tensor_views import rows_of, wrong_tensor
 from inferflux.ir.frontend.views import Tensors
 
 Sizes = Callable[[ModelConfig, Latent], tuple[int, int, int]]  # heads, rows of each part of one
@@ -45,7 +45,7 @@ class Absorbed:
             heads, plain, value = _sizes(_of_keys_and_values, config, tensor)
             if tensor.dtype.is_quantised:
                 problem = f"is of {tensor.origin.kind}; keys of heads are turned over: only floats"
-                raise _wrong(tensor, problem, UnsupportedModel)
+                raise wrong_tensor(tensor, problem, UnsupportedModel)
             rows = np.arange(heads * (plain + value)).reshape(heads, -1)
             keys = name.replace(f".{self.whole}.", ".attn_k_b.")
             values = name.replace(f".{self.whole}.", ".attn_v_b.")
@@ -87,7 +87,7 @@ def _sizes(sizes: Sizes, config: ModelConfig, tensor: SourceTensor) -> tuple[int
     heads, first, second = sizes(config, config.latent)
     rows = heads * (first + second)
     if len(tensor.shape) != 2 or tensor.shape[0] != rows:
-        raise _wrong(tensor, f"is {list(tensor.shape)}, the metadata asks for {rows} rows")
+        raise wrong_tensor(tensor, f"is {list(tensor.shape)}, the metadata asks for {rows} rows")
     return heads, first, second
 
 
@@ -102,10 +102,3 @@ def _turned_over(tensor: SourceTensor, name: str, heads: int, plain: int) -> Sou
     return replace(
         tensor, name=name, shape=(heads, tensor.shape[1], plain), read=read, convert=None
     )
-
-
-def _wrong(
-    tensor: SourceTensor, problem: str, kind: type[ModelFileError] = ModelFileError
-) -> ModelFileError:
-    origin = tensor.origin
-    return kind(origin.path, f"tensor {origin.name!r}", origin.entry_offset, problem)

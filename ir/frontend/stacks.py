@@ -9,13 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.source import (
-    Bytes,
-    ConvertedRows,
-    ModelFileError,
-    SourceTensor,
-    UnsupportedModel,
-)
+from inferflux.ir.frontend.source import Bytes, ConvertedRows, SourceTensor, UnsupportedModel
+from inferflux.ir.frontend.tensor_views import wrong_tensor
 from inferflux.ir.frontend.views import Tensors
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import dequantise
@@ -76,9 +71,11 @@ def _stacked(name: str, experts: Mapping[int, SourceTensor]) -> SourceTensor:
     first = experts[min(experts)]
     for number, (index, tensor) in enumerate(sorted(experts.items())):
         if index != number:
-            raise _wrong(tensor, f"is expert {index}, and there is no {number}")
+            raise wrong_tensor(tensor, f"is expert {index}, and there is no {number}")
         if tensor.type != first.type:
-            raise _wrong(tensor, f"is {tensor.type}, but {first.origin.name!r} is {first.type}")
+            raise wrong_tensor(
+                tensor, f"is {tensor.type}, but {first.origin.name!r} is {first.type}"
+            )
     every = [experts[index] for index in range(len(experts))]
 
     def read() -> Bytes:
@@ -98,7 +95,7 @@ def _taken(tensor: SourceTensor, name: str, take: Callable[[Array], Array]) -> S
     """A part of floats; a vector for each expert is widened to float32."""
     if tensor.dtype.is_quantised or tensor.convert is not None:
         problem = f"is of {tensor.origin.kind}; of fused experts only floats are read"
-        raise _wrong(tensor, problem, UnsupportedModel)
+        raise wrong_tensor(tensor, problem, UnsupportedModel)
     shape = take(np.broadcast_to(np.uint8(0), tensor.shape)).shape
 
     def read() -> Bytes:
@@ -113,10 +110,3 @@ def _taken(tensor: SourceTensor, name: str, take: Callable[[Array], Array]) -> S
         return dequantise(read(), tensor.dtype, shape).reshape(-1).view(np.uint8)
 
     return replace(part, dtype=F32, read=widened)
-
-
-def _wrong(
-    tensor: SourceTensor, problem: str, kind: type[ModelFileError] = ModelFileError
-) -> ModelFileError:
-    origin = tensor.origin
-    return kind(origin.path, f"tensor {origin.name!r}", origin.entry_offset, problem)

@@ -9,7 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from inferflux.ir.frontend.conversion import converted
-from inferflux.ir.frontend.source import Bytes, ConvertedRows, SourceTensor, UnsupportedModel
+from inferflux.ir.frontend.source import (
+    Bytes,
+    ConvertedRows,
+    ModelFileError,
+    SourceTensor,
+    UnsupportedModel,
+)
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import dequantise
 from inferflux.ir.types import F32
@@ -35,7 +41,7 @@ def transposed(tensor: SourceTensor) -> SourceTensor:
     """A matrix of floats: blocks lie along rows, so of a block type there is no transpose."""
     if tensor.dtype.is_quantised or tensor.convert is not None or len(tensor.shape) != 2:
         problem = f"is {list(tensor.shape)} of {tensor.origin.kind}; only floats are transposed"
-        raise _unsupported(tensor, problem)
+        raise wrong_tensor(tensor, problem, UnsupportedModel)
 
     def read() -> Bytes:
         values = tensor.raw.view(f"u{tensor.dtype.block_bytes}").reshape(tensor.shape)
@@ -47,7 +53,9 @@ def transposed(tensor: SourceTensor) -> SourceTensor:
 def plus_one(tensor: SourceTensor) -> SourceTensor:
     """A vector that is stored less one."""
     if tensor.dtype != F32:
-        raise _unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
+        raise wrong_tensor(
+            tensor, f"is {tensor.type}; vectors are read as f32 only", UnsupportedModel
+        )
     return replace(tensor, read=lambda: (tensor.raw.view("<f4") + np.float32(1)).view(np.uint8))
 
 
@@ -70,7 +78,9 @@ def joined(name: str, tensors: Sequence[SourceTensor]) -> SourceTensor:
     """Vectors one after the other; their origin is the first one's."""
     for tensor in tensors:
         if tensor.dtype != F32 or len(tensor.shape) != 1:
-            raise _unsupported(tensor, f"is {tensor.type}; vectors are read as f32 only")
+            raise wrong_tensor(
+                tensor, f"is {tensor.type}; vectors are read as f32 only", UnsupportedModel
+            )
     shape = (sum(tensor.shape[0] for tensor in tensors),)
 
     def read() -> Bytes:
@@ -94,6 +104,9 @@ def _chosen(tensor: SourceTensor, rows: Array) -> Iterator[ConvertedRows]:
     yield ConvertedRows(np.concatenate(raw).reshape(-1), np.concatenate(values))
 
 
-def _unsupported(tensor: SourceTensor, problem: str) -> UnsupportedModel:
+def wrong_tensor(
+    tensor: SourceTensor, problem: str, kind: type[ModelFileError] = ModelFileError
+) -> ModelFileError:
+    """The error of a tensor that cannot be taken so, at its row in the file's table."""
     origin = tensor.origin
-    return UnsupportedModel(origin.path, f"tensor {origin.name!r}", origin.entry_offset, problem)
+    return kind(origin.path, f"tensor {origin.name!r}", origin.entry_offset, problem)
