@@ -87,6 +87,14 @@ class Stated:
         }
 
 
+def require_neutral(fields: Fields, key: str, allowed: tuple[object, ...]) -> None:
+    """Of the same type too: an array is not compared, and True is not 1."""
+    value = fields.values[key]
+    if not any(type(value) is type(other) and value == other for other in allowed):
+        problem = f"is {value!r}, only {' or '.join(map(repr, allowed))} is supported"
+        raise fields.unsupported(key, problem)
+
+
 def read_shape(
     stated: Stated,
     *,

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from inferflux.ir.frontend.blocks import Parts
 from inferflux.ir.frontend.facts import ModelConfig, Rope
-from inferflux.ir.frontend.form import Form, Stated, Windows, no_windows, read_shape
+from inferflux.ir.frontend.form import (
+    Form,
+    Stated,
+    Windows,
+    no_windows,
+    read_shape,
+    require_neutral,
+)
 from inferflux.ir.frontend.gguf import rope
 from inferflux.ir.frontend.gguf.windows import stated_windows
 from inferflux.ir.frontend.limits import MAX_SIZE
@@ -107,17 +114,11 @@ def _refuse_other_formulas(fields: Fields, metadata: Metadata) -> None:
     own = {k: v for k, v in {**_NEUTRAL, **metadata.neutral}.items() if k not in read}
     neutral = {**{fields.own(k): v for k, v in own.items()}, **_NEUTRAL_ANYWHERE}
     known = {fields.own(name) for name in read} | neutral.keys()
-    for key, value in fields.values.items():
+    for key in fields.values:
         if key.startswith(fields.own("")) and key not in known:
             raise fields.unsupported(key, "is not a known parameter; it may change the formula")
-        if key in neutral and not _is_one_of(value, neutral[key]):
-            problem = f"is {value!r}, only {' or '.join(map(repr, neutral[key]))} is supported"
-            raise fields.unsupported(key, problem)
-
-
-def _is_one_of(value: object, neutral: tuple[object, ...]) -> bool:
-    """Of the same type too: an array is not compared, and True is not 1."""
-    return any(type(value) is type(other) and value == other for other in neutral)
+        if key in neutral:
+            require_neutral(fields, key, neutral[key])
 
 
 def _vocab_size(fields: Fields) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from inferflux.ir.frontend.facts import ModelConfig
-from inferflux.ir.frontend.form import Stated, no_windows, read_shape
+from inferflux.ir.frontend.form import Stated, no_windows, read_shape, require_neutral
 from inferflux.ir.frontend.huggingface.model import HuggingFaceModel
 from inferflux.ir.frontend.huggingface.published import Published
 from inferflux.ir.frontend.huggingface.rope import is_rope_key
@@ -110,11 +110,8 @@ def _refuse_other_formulas(fields: Fields, published: Published, keys: Mapping[s
     read = _READ | published.reads | windows | frozenset(keys.values())
     neutral = {k: v for k, v in {**_NEUTRAL, **published.neutral}.items() if k not in read}
     for key, value in fields.values.items():
-        if key in neutral and not any(
-            type(value) is type(other) and value == other for other in neutral[key]
-        ):
-            problem = f"is {value!r}, only {' or '.join(map(repr, neutral[key]))} is supported"
-            raise fields.unsupported(key, problem)
+        if key in neutral:
+            require_neutral(fields, key, neutral[key])
         is_read = key in read or key in neutral or is_rope_key(key)
         is_apart = key in _APART or key.startswith(groups) or value is False
         if not (is_read or is_apart):
