@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import tokenizers
 from tokenizers import AddedToken
-from tokenizers.models import BPE, Model, WordPiece
+from tokenizers.models import BPE, Model, Unigram, WordPiece
 
 from inferflux.codegen.artifact.compiled import TextStep, TokenizerFacts
 from inferflux.errors import InferFluxError
@@ -36,6 +37,8 @@ def encoder_of(facts: TokenizerFacts) -> Encoder:
     match facts.kind:
         case "bpe":
             return Pipeline(_byte_pairs(facts), facts)
+        case "pipeline_unigram":
+            return Pipeline(_unigram(facts), facts)
         case "wordpiece":
             return Pipeline(_word_pieces(facts), facts, (TextStep("bert"),))
         case "sentencepiece" | "unigram":
@@ -44,7 +47,7 @@ def encoder_of(facts: TokenizerFacts) -> Encoder:
             with native(InvalidTokenizer, "the vocabulary is not SentencePiece's"):
                 return SentencePieces(facts)
         case _:
-            supported = "bpe, sentencepiece, unigram, wordpiece"
+            supported = "bpe, sentencepiece, unigram, pipeline_unigram, wordpiece"
             raise UnsupportedTokenizer(
                 f"tokenizer {facts.kind!r} is not supported; supported are: {supported}"
             )
@@ -139,6 +142,20 @@ def _word_pieces(facts: TokenizerFacts) -> Model:
     pieces.setdefault(unknown, facts.tokens.index(unknown))
     with native(InvalidTokenizer, "the vocabulary is not WordPiece's"):
         return WordPiece(pieces, unk_token=unknown, max_input_chars_per_word=100)
+
+
+def _unigram(facts: TokenizerFacts) -> Model:
+    """An empty piece is found nowhere: no text spells a control token, or a row without one."""
+    kinds = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.UNUSED)
+    nowhere = frozenset(tokens_of(facts, *kinds).values())
+    bits = struct.pack(f"<{len(facts.scores)}I", *facts.scores)
+    scores = struct.unpack(f"<{len(facts.scores)}f", bits)
+    pieces = [
+        ("" if at in nowhere else token, score)
+        for at, (token, score) in enumerate(zip(facts.tokens, scores, strict=True))
+    ]
+    with native(InvalidTokenizer, "the vocabulary is not Unigram's"):
+        return Unigram(pieces, facts.unknown_token_id, TokenType.BYTE in facts.token_types)
 
 
 def _unknown(facts: TokenizerFacts) -> str | None:

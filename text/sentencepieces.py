@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sentencepiece import SentencePieceProcessor
 
@@ -21,10 +22,18 @@ class SentencePieces:
     """BPE by scores, or a unigram model, with bytes for what has no token."""
 
     def __init__(self, facts: TokenizerFacts) -> None:
-        self._processor = SentencePieceProcessor(model_proto=model_proto(facts))
+        self._first = SentencePieceProcessor(model_proto=model_proto(facts))
+        self._within = self._first
+        if any(step.kind == "prefix_space" for step in facts.normalisers):
+            without = replace(facts, add_space_prefix=False)
+            self._within = SentencePieceProcessor(model_proto=model_proto(without))
 
     def encode(self, gaps: Sequence[Gap]) -> list[list[int]]:
-        return [self._processor.encode(gap.text, out_type=int) for gap in gaps]
+        processors = (self._first if gap.is_first else self._within for gap in gaps)
+        return [
+            processor.encode(gap.text, out_type=int)
+            for processor, gap in zip(processors, gaps, strict=True)
+        ]
 
 
 def model_proto(facts: TokenizerFacts) -> bytes:

@@ -15,6 +15,7 @@ from inferflux.text.token_types import TokenType, tokens_of
 from inferflux.text.whole_tokens import Gap, WholeTokens
 
 MAX_TEXT_BYTES: Final = 4 << 20  # about 2 s of one core
+_SCORED: Final = ("sentencepiece", "unigram", "pipeline_unigram")
 
 
 class TokenizerFailed(InferFluxError):
@@ -144,7 +145,7 @@ def _check(facts: TokenizerFacts) -> None:
     if len(facts.tokens) != len(facts.token_types):
         counts = f"{len(facts.tokens)} tokens but {len(facts.token_types)} token types"
         raise InvalidTokenizer(f"the tokenizer has {counts}")
-    if facts.kind in ("sentencepiece", "unigram") and len(facts.scores) != len(facts.tokens):
+    if facts.kind in _SCORED and len(facts.scores) != len(facts.tokens):
         counts = f"{len(facts.tokens)} tokens but {len(facts.scores)} scores"
         raise InvalidTokenizer(f"the tokenizer has {counts}")
     named = {

@@ -22,6 +22,7 @@ _BESIDE_WEIGHTS: Final = (  # never code, and never anything that is unpickled
     "special_tokens_map.json",
     "chat_template*",
 )
+_OLDER_TOKENIZERS: Final = ("tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
 _CHAT_TEMPLATE_ENDINGS: Final = (".json", ".jinja", ".jinja2", ".txt")
 
 
@@ -103,7 +104,9 @@ def _safetensors(names: list[str], place: str) -> tuple[str, ...]:
         raise PullFailed(
             f"{place} has no model: neither a .gguf file nor .safetensors files with a config.json"
         )
-    return ("config.json", *weights, *(name for name in own if _is_beside_weights(name)))
+    tokenizer = () if "tokenizer.json" in own else _OLDER_TOKENIZERS
+    beside = (name for name in own if _is_beside_weights(name) or name in tokenizer)
+    return ("config.json", *weights, *beside)
 
 
 def _is_beside_weights(name: str) -> bool:

@@ -97,7 +97,7 @@ class TokenFlags:
 class TokenizerFacts:
     """A tokenizer as data: everything needed to build one, no library's file."""
 
-    kind: str  # "bpe", "sentencepiece", "unigram" or "wordpiece"
+    kind: str  # "bpe", "sentencepiece", "unigram", "pipeline_unigram" or "wordpiece"
     pre: str  # the pre-tokenizer's name, e.g. "smollm"; of no effect, the steps are below
     tokens: tuple[str, ...]
     token_types: tuple[int, ...]  # GGUF's: 1 normal, 2 unknown, 3 control, 4 user, 5 unused, 6 byte

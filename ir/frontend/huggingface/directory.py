@@ -16,14 +16,19 @@ CONFIG = "config.json"
 GENERATION = "generation_config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+PIECES = "tokenizer.model"  # of SentencePiece
+VOCABULARY, MERGES = "vocab.json", "merges.txt"
+ADDED_TOKENS = "added_tokens.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
 CHAT_TEMPLATE = "chat_template.jinja"
 NAMED_TEMPLATES = "additional_chat_templates"  # a folder of NAME.jinja
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 SUFFIX = ".safetensors"
 
-_REQUIRED = (CONFIG, TOKENIZER)
+TOKENIZER_FORMS = ((TOKENIZER,), (PIECES,), (VOCABULARY, MERGES))  # the first that is there
 _OPTIONAL = (GENERATION, TOKENIZER_CONFIG, CHAT_TEMPLATE)
+_BESIDE_OLDER_FORMS = (ADDED_TOKENS, SPECIAL_TOKENS)
 _MAX_TEMPLATES = 32
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors")
 
@@ -52,14 +57,15 @@ def read_directory(path: Path) -> Directory:
 
     Raises ModelFileError where one is missing, or the index names what is no file of this place.
     """
-    for name in _REQUIRED:
-        if not (path / name).is_file():
-            problem = f"does not exist; a model's directory has {', '.join(_REQUIRED)} and {SUFFIX}"
-            raise ModelFileError(path / name, "file", None, problem)
-    optional = (name for name in _OPTIONAL if (path / name).is_file())
+    if not (path / CONFIG).is_file():
+        problem = f"does not exist; a model's directory has {CONFIG}, a tokenizer and {SUFFIX}"
+        raise ModelFileError(path / CONFIG, "file", None, problem)
+    tokenizer = _tokenizer_files(path)
+    beside = () if TOKENIZER in tokenizer else _BESIDE_OLDER_FORMS
+    optional = (name for name in (*_OPTIONAL, *beside) if (path / name).is_file())
     named = sorted((path / NAMED_TEMPLATES).glob("*.jinja"))[:_MAX_TEMPLATES]
     templates = (f"{NAMED_TEMPLATES}/{each.name}" for each in named)
-    texts = {name: _read_text(path / name) for name in (*_REQUIRED, *optional, *templates)}
+    texts = {name: _read_text(path / name) for name in (CONFIG, *tokenizer, *optional, *templates)}
     if (path / WHOLE).is_file():
         return Directory(path, texts, (WHOLE,), None)
     if not (path / INDEX).is_file():
@@ -68,6 +74,15 @@ def read_directory(path: Path) -> Directory:
     texts[INDEX] = _read_text(path / INDEX)
     placement = _placement(path / INDEX, texts[INDEX])
     return Directory(path, texts, tuple(sorted(set(placement.values()))), placement)
+
+
+def _tokenizer_files(path: Path) -> tuple[str, ...]:
+    for form in TOKENIZER_FORMS:
+        if all((path / name).is_file() for name in form):
+            return form
+    forms = ", or ".join(" + ".join(form) for form in TOKENIZER_FORMS)
+    problem = f"does not exist; a model's directory has its tokenizer as {forms}"
+    raise ModelFileError(path / TOKENIZER, "file", None, problem)
 
 
 def _read_text(path: Path) -> bytes:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inferflux.ir.frontend.facts import TokenFlags
+from inferflux.ir.frontend.huggingface.added_tokens import AddedToken, listed
+from inferflux.ir.frontend.huggingface.scored import read_scored
 from inferflux.ir.frontend.typed import Fields
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6  # GGUF's types of token
+_NORMAL, _UNKNOWN, _UNUSED, _BYTE = 1, 2, 5, 6  # GGUF's types of token
 _NEUTRAL: dict[str, tuple[object, ...]] = {  # of the model; another value merges otherwise
     "dropout": (None, 0.0),
     "continuing_subword_prefix": (None, "", "##"),
     "end_of_word_suffix": (None, ""),
     "max_input_chars_per_word": (100,),
 }
-_APART = ("type", "vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges")
+_APART = (
+    *("type", "vocab", "merges", "unk_token", "unk_id"),
+    *("fuse_unk", "byte_fallback", "ignore_merges"),
+)
 _SPACE = "\u2581"
-_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
-_FLAGS = {"left": "lstrip", "right": "rstrip", "word": "single_word", "normalised": "normalized"}
+_BYTE_NAMES = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 # The characters in which a byte-level vocabulary spells the 256 bytes.
 _ALPHABET = frozenset(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144))))
 
@@ -29,82 +32,102 @@ _ALPHABET = frozenset(map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0
 class Vocabulary:
     """Tokens by id, as GGUF has them; ids that no token has are filled with unused ones."""
 
-    kind: str  # "bpe" or "wordpiece"
+    kind: str  # "bpe", "wordpiece", ...: TokenizerMetadata's
     tokens: tuple[str, ...]
     types: tuple[int, ...]
-    merges: tuple[str, ...]
     flags: tuple[TokenFlags, ...]
-    ignore_merges: bool
-    unknown: str | None
     ids: Mapping[str, int] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Added:
-    """A token that is cut out of a text before it is merged."""
-
-    text: str
-    token_id: int
-    type: int
-    flags: tuple[str, ...]
+    merges: tuple[str, ...] = ()
+    scores: tuple[int, ...] = ()  # the bits of a float32
+    ignore_merges: bool = False
+    unknown: str | None = None
 
 
 def read_vocabulary(fields: Fields, size: int) -> Vocabulary:
-    """``size`` rows has the embedding, which may be more than there are tokens."""
+    """That of a tokenizer.json; ``size`` rows has the embedding, or more than there are tokens."""
     model = fields.values.get("model")
     if not isinstance(model, dict):
         raise fields.wrong("model", "is not an object")
     kind = _check_kind(fields, model)
-    ids = _ids(fields, model.get("vocab"))
+    if kind == "pipeline_unigram":
+        return _unigram(fields, model, size)
+    ids = token_ids(fields, "model.vocab", model.get("vocab"))
     types = {token_id: _type_of(token, model) for token, token_id in ids.items()}
-    added = [*_added(fields)]
+    found = vocabulary_of(fields, "model.vocab", kind, ids, types, (*listed(fields),), size)
+    return replace(
+        found,
+        tokens=found.tokens if kind == "bpe" else _with_spaces(found),
+        merges=() if kind == "wordpiece" else _merges(fields, model.get("merges"), found.ids),
+        ignore_merges=model.get("ignore_merges") is True,
+        unknown=model.get("unk_token"),
+    )
+
+
+def _unigram(fields: Fields, model: Mapping[str, Any], size: int) -> Vocabulary:
+    pieces = read_scored(fields, model)
+    ids = {token: at for at, token in enumerate(pieces.tokens)}
+    unknown = None if pieces.unknown is None else pieces.tokens[pieces.unknown]
+    types = {at: _type_of(token, {**model, "unk_token": unknown}) for token, at in ids.items()}
+    found = vocabulary_of(
+        fields, "model.vocab", "pipeline_unigram", ids, types, (*listed(fields),), size
+    )
+    return replace(found, scores=pieces.scores_of(size), unknown=unknown)
+
+
+def vocabulary_of(
+    fields: Fields,
+    key: str,
+    kind: str,
+    ids: Mapping[str, int],
+    types: Mapping[int, int],
+    added: Iterable[AddedToken],
+    size: int,
+) -> Vocabulary:
+    """Tokens, with those that are added, in order; ``key`` of ``fields`` states the former."""
+    ids, types = dict(ids), dict(types)
     for token in added:
         if ids.setdefault(token.text, token.token_id) != token.token_id:
             problem = f"has {token.text!r} as {token.token_id}, the vocabulary as {ids[token.text]}"
             raise fields.wrong("added_tokens", problem)
         types[token.token_id] = token.type
-    tokens = _by_id(fields, ids, size)
     return Vocabulary(
         kind=kind,
-        tokens=tokens if kind == "bpe" else _with_spaces(tokens, types),
+        tokens=_by_id(fields, key, ids, size),
         types=tuple(types.get(token_id, _UNUSED) for token_id in range(size)),
-        merges=() if kind == "wordpiece" else _merges(fields, model.get("merges"), ids),
         flags=tuple(TokenFlags(token.token_id, token.flags) for token in added if token.flags),
-        ignore_merges=model.get("ignore_merges") is True,
-        unknown=model.get("unk_token"),
         ids=ids,
     )
 
 
-def _by_id(fields: Fields, ids: Mapping[str, int], size: int) -> tuple[str, ...]:
+def _by_id(fields: Fields, key: str, ids: Mapping[str, int], size: int) -> tuple[str, ...]:
     by_id = {token_id: token for token, token_id in ids.items()}
     if len(by_id) != len(ids) or not 0 <= min(by_id) <= max(by_id) < size:
         problem = f"must have an id of its own for every token, of 0..{size - 1}"
-        raise fields.wrong("model.vocab", problem)
+        raise fields.wrong(key, problem)
     return tuple(by_id.get(token_id) or _filler(token_id, ids) for token_id in range(size))
 
 
-def _with_spaces(tokens: tuple[str, ...], types: Mapping[int, int]) -> tuple[str, ...]:
+def _with_spaces(found: Vocabulary) -> tuple[str, ...]:
     """WordPiece as GGUF spells it: a space starts a word, where here ## continues one."""
     return tuple(
         token
-        if types.get(at) != _NORMAL
+        if kind != _NORMAL
         else token.removeprefix("##")
         if token.startswith("##") and len(token) > 2
         else _SPACE + token
-        for at, token in enumerate(tokens)
+        for token, kind in zip(found.tokens, found.types, strict=True)
     )
 
 
 def _type_of(token: str, model: Mapping[str, Any]) -> int:
     if token == model.get("unk_token"):
         return _UNKNOWN
-    is_byte = model.get("byte_fallback") is True and _BYTE_TOKEN.fullmatch(token)
+    is_byte = model.get("byte_fallback") is True and token in _BYTE_NAMES
     return _BYTE if is_byte else _NORMAL
 
 
 def _check_kind(fields: Fields, model: Mapping[str, Any]) -> str:
-    kinds = {"BPE": "bpe", "WordPiece": "wordpiece"}
+    kinds = {"BPE": "bpe", "WordPiece": "wordpiece", "Unigram": "pipeline_unigram"}
     # Files that were written before models named their type are BPE if they have merges.
     name = model.get("type", "BPE" if "merges" in model else None)
     if name not in kinds:
@@ -127,33 +150,17 @@ def _knows_all(model: Mapping[str, Any]) -> bool:
     vocab = model.get("vocab")
     if not isinstance(vocab, dict):
         return False
-    bytes_by_name = {f"<0x{byte:02X}>" for byte in range(256)}
-    return vocab.keys() >= (bytes_by_name if model.get("byte_fallback") else _ALPHABET)
+    return vocab.keys() >= (_BYTE_NAMES if model.get("byte_fallback") else _ALPHABET)
 
 
-def _ids(fields: Fields, vocab: object) -> dict[str, int]:
+def token_ids(fields: Fields, key: str, vocab: object) -> dict[str, int]:
+    """What ``key`` states: tokens and their ids."""
     if not isinstance(vocab, dict) or not vocab:
-        raise fields.wrong("model.vocab", "is not an object of tokens and their ids")
+        raise fields.wrong(key, "is not an object of tokens and their ids")
     for token, token_id in vocab.items():
         if type(token_id) is not int:
-            raise fields.wrong("model.vocab", f"has {token!r}: {token_id!r}, not a token's id")
+            raise fields.wrong(key, f"has {token!r}: {token_id!r}, not a token's id")
     return dict(vocab)
-
-
-def _added(fields: Fields) -> Iterator[_Added]:
-    added = fields.values.get("added_tokens") or []
-    if not isinstance(added, list):
-        raise fields.wrong("added_tokens", "is not an array")
-    for entry in added:
-        match entry:
-            case {"content": str(token), "id": int(token_id)} if token:
-                is_special = bool(entry.get("special"))
-                flags = tuple(ours for ours, theirs in _FLAGS.items() if entry.get(theirs))
-                if is_special:  # nothing that rewrites a text may keep one from being found
-                    flags = tuple(flag for flag in flags if flag != "normalised")
-                yield _Added(token, token_id, _CONTROL if is_special else _USER, flags)
-            case _:
-                raise fields.wrong("added_tokens", f"has {entry!r}, not a token and its id")
 
 
 def _filler(token_id: int, ids: Mapping[str, int]) -> str:

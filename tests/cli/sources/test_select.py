@@ -72,6 +72,11 @@ def test_safetensors_come_with_what_reads_them_and_never_with_code_or_pickles():
     assert select([*left, *taken], None, "here") == taken
 
 
+def test_an_older_tokenizer_is_taken_where_there_is_no_newer_one():
+    names = ["config.json", "model.safetensors", "merges.txt", "tokenizer.model", "vocab.json"]
+    assert select(names, None, "here") == tuple(names)
+
+
 @pytest.mark.parametrize(
     "names", [[], ["model.safetensors"], ["config.json"], ["config.json", "pytorch_model.bin"]]
 )

@@ -152,8 +152,8 @@ UNKNOWN = [
     ((), {"post_processor": {"type": "TemplateProcessing"}}, "puts something else around a text"),
     (
         ("model",),
-        {"type": "Unigram"},
-        "'model.type' .* is 'Unigram'; supported are: BPE, WordPiece",
+        {"type": "WordLevel"},
+        "'model.type' .* is 'WordLevel'; supported are: BPE, WordPiece, Unigram",
     ),
     (("model",), {"dropout": 0.1}, "'model.dropout'"),
     (("model",), {"charm": 1}, "'model.charm' .* is not a known parameter"),
