@@ -46,9 +46,9 @@ class StackedExperts:
 
 @dataclass(frozen=True, slots=True)
 class FusedExperts:
-    """A tensor of all experts that holds several weights, or lies otherwise than the graph takes.
+    """A tensor of all experts whose rows are several weights, or one of another name.
 
-    ``parts``: what each, by its name in a layer, takes of the values [E, ...].
+    ``parts``: which rows each takes, by its name in a layer; they are given [E, N, ...].
     """
 
     whole: str
@@ -92,15 +92,15 @@ def _stacked(name: str, experts: Mapping[int, SourceTensor]) -> SourceTensor:
 
 
 def _taken(tensor: SourceTensor, name: str, take: Callable[[Array], Array]) -> SourceTensor:
-    """A part of floats; a vector for each expert is widened to float32."""
-    if tensor.dtype.is_quantised or tensor.convert is not None:
-        problem = f"is of {tensor.origin.kind}; of fused experts only floats are read"
+    """Some rows of every expert; a number for each row is widened to float32."""
+    if tensor.convert is not None or len(tensor.shape) < 2:
+        problem = f"is {list(tensor.shape)} of {tensor.origin.kind}, not taken apart by rows"
         raise wrong_tensor(tensor, problem, UnsupportedModel)
-    shape = take(np.broadcast_to(np.uint8(0), tensor.shape)).shape
+    experts = tensor.shape[:2]
+    shape = (*take(np.broadcast_to(np.uint8(0), experts)).shape, *tensor.shape[2:])
 
     def read() -> Bytes:
-        values = tensor.raw.view(f"u{tensor.dtype.block_bytes}").reshape(tensor.shape)
-        return np.ascontiguousarray(take(values)).view(np.uint8).reshape(-1)
+        return np.ascontiguousarray(take(tensor.raw.reshape(*experts, -1))).reshape(-1)
 
     part = replace(tensor, name=name, shape=shape, read=read)
     if len(shape) > 2:

@@ -50,6 +50,19 @@ def transposed(tensor: SourceTensor) -> SourceTensor:
     return replace(tensor, shape=tensor.shape[::-1], read=read)
 
 
+def turned(tensor: SourceTensor) -> SourceTensor:
+    """Experts' matrices of floats [E, K, N] as [E, N, K]; blocks lie along rows as they are."""
+    if tensor.dtype.is_quantised or len(tensor.shape) != 3:
+        return tensor
+    num_experts, width, rows = tensor.shape
+
+    def read() -> Bytes:
+        values = tensor.raw.view(f"u{tensor.dtype.block_bytes}").reshape(tensor.shape)
+        return np.ascontiguousarray(values.swapaxes(1, 2)).view(np.uint8).reshape(-1)
+
+    return replace(tensor, shape=(num_experts, rows, width), read=read)
+
+
 def plus_one(tensor: SourceTensor) -> SourceTensor:
     """A vector that is stored less one."""
     if tensor.dtype != F32:

@@ -14,7 +14,11 @@ from inferflux import codegen, engine
 from inferflux.cli.build import best_target
 from inferflux.codegen import artifact
 from inferflux.engine.config import EngineConfig
+from inferflux.engine.score import log_softmax
 from inferflux.ir import frontend
+from tiny import steps, stored
+from tiny.cases import PROMPTS
+from tiny.mxfp4 import Mxfp4Model
 
 pytestmark = pytest.mark.oracle
 
@@ -119,6 +123,32 @@ def test_quantised_layers_compute_what_their_values_compute(
         logits = oracle(torch.from_numpy(tokens)[None]).logits[0]
     expected = logits.log_softmax(-1).numpy()
     np.testing.assert_allclose(log_probs(folder, tokens), expected, atol=2e-4, rtol=0)
+
+
+def test_experts_in_mxfp4_compute_what_transformers_unpacks(tmp_path: Path) -> None:
+    """gpt-oss as its authors publish it, interpreted and compiled; and the same in a GGUF."""
+    import torch
+    import transformers
+
+    kept = stored.load("gpt-oss-yarn")
+    model = Mxfp4Model.of(kept.config, kept.shapes)
+    folder = model.write_directory(tmp_path / "published")
+    oracle = transformers.GptOssForCausalLM.from_pretrained(
+        folder,
+        dtype=torch.float32,
+        attn_implementation="eager",
+        quantization_config=transformers.Mxfp4Config(dequantize=True),
+    ).eval()
+    tokens = PROMPTS[0]
+    with torch.inference_mode():
+        logits = oracle(torch.from_numpy(tokens.astype(np.int64))[None]).logits[0]
+    expected = logits.log_softmax(-1).numpy()
+    for path in (folder, model.write_gguf(tmp_path / "same.gguf")):
+        source = frontend.open(path)
+        decoding = steps.Decoding(frontend.build(source), source.tensors, PROMPTS[:1])
+        (found,) = decoding.run(steps.whole(len(tokens)))
+        np.testing.assert_allclose(log_softmax(found), expected, atol=2e-4, rtol=0)
+        np.testing.assert_allclose(log_probs(path, tokens), expected, atol=2e-4, rtol=0)
 
 
 def test_the_default_model_is_the_same_in_both_formats(

@@ -14,26 +14,22 @@ from inferflux.ir.frontend.huggingface.published import LAYER, Published
 from inferflux.ir.frontend.huggingface.windows import windows_in_turns
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.frontend.stacks import FusedExperts
+from inferflux.ir.frontend.tensor_views import turned
+from inferflux.ir.frontend.views import Each
 from inferflux.ir.ops.experts import CLAMPED, LIMIT, SHARPNESS
 
+_SAID_TWICE = {"experts_per_token", "initial_context_length"}  # by the names of its first release
 _WORDS = ExpertWords(activation=CLAMPED, has_bias=True)
-_FUSED = (  # matrices are stored as [E, in, out], and gates take turns with values
+_GATES, _VALUES = (lambda rows: rows[:, ::2]), (lambda rows: rows[:, 1::2])
+_STORED = (  # floats as [E, in, out], MXFP4 as [E, out, in]; gates take turns with values
+    Each(turned, ("ffn_gate_up_exps", "ffn_down_exps")),
     FusedExperts(
-        "ffn_gate_up_exps",
-        {
-            "ffn_gate_exps.weight": lambda values: values[:, :, ::2].swapaxes(1, 2),
-            "ffn_up_exps.weight": lambda values: values[:, :, 1::2].swapaxes(1, 2),
-        },
+        "ffn_gate_up_exps", {"ffn_gate_exps.weight": _GATES, "ffn_up_exps.weight": _VALUES}
     ),
     FusedExperts(
-        "ffn_gate_up_exps_bias",
-        {
-            "ffn_gate_exps.bias": lambda values: values[:, ::2],
-            "ffn_up_exps.bias": lambda values: values[:, 1::2],
-        },
+        "ffn_gate_up_exps_bias", {"ffn_gate_exps.bias": _GATES, "ffn_up_exps.bias": _VALUES}
     ),
-    FusedExperts("ffn_down_exps", {"ffn_down_exps.weight": lambda values: values.swapaxes(1, 2)}),
-    FusedExperts("ffn_down_exps_bias", {"ffn_down_exps.bias": lambda values: values}),
+    FusedExperts("ffn_down_exps_bias", {"ffn_down_exps.bias": lambda rows: rows}),
 )
 
 
@@ -55,7 +51,7 @@ GPT_OSS = Architecture(
         Published(
             "gpt_oss",
             "GptOssForCausalLM",
-            reads=_WORDS.keys,
+            reads=_WORDS.keys | _SAID_TWICE,
             neutral={
                 "attention_bias": (True,),
                 "swiglu_alpha": (SHARPNESS,),
@@ -63,7 +59,7 @@ GPT_OSS = Architecture(
             },
             windows=windows_in_turns(2),
             adapt=_WORDS.adapt,
-            views=_FUSED,
+            views=_STORED,
             layer={
                 **LAYER,
                 "post_attention_layernorm": "post_attention_norm",

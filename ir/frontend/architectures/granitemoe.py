@@ -21,8 +21,8 @@ _WORDS = ExpertWords()
 _FUSED = FusedExperts(
     "ffn_gate_up_exps",
     {
-        "ffn_gate_exps.weight": lambda values: values[:, : values.shape[1] // 2],
-        "ffn_up_exps.weight": lambda values: values[:, values.shape[1] // 2 :],
+        "ffn_gate_exps.weight": lambda rows: rows[:, : rows.shape[1] // 2],
+        "ffn_up_exps.weight": lambda rows: rows[:, rows.shape[1] // 2 :],
     },
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,15 @@ def test_a_part_that_is_a_vector_for_each_expert_is_widened():
     np.testing.assert_array_equal(gate.raw.view(np.float32).reshape(-1), [1, 3])
 
 
-def test_blocks_are_not_taken_apart():
-    blocks = SourceTensor("blk.0.ffn_gate_up_exps.weight", Q8_0, (1, 2, 32), bytes, ORIGIN)
-    with pytest.raises(UnsupportedModel, match="of fused experts only floats are read"):
-        view(blocks, by=FUSED)
+def test_blocks_are_taken_apart_by_rows():
+    raw = np.arange(2 * 4 * Q8_0.block_bytes, dtype=np.uint8)
+    blocks = SourceTensor("blk.0.ffn_gate_up_exps.weight", Q8_0, (2, 4, 32), lambda: raw, ORIGIN)
+    up = view(blocks, by=FUSED)["blk.0.ffn_up_exps.weight"]
+    assert up.type == TensorType(Q8_0, (2, 2, 32))
+    np.testing.assert_array_equal(up.raw, raw.reshape(2, 4, -1)[:, 1::2].reshape(-1))
+
+
+def test_what_is_converted_is_not_taken_apart():
+    converted = replace(tensor("blk.0.ffn_gate_up_exps.weight", np.zeros((1, 2, 4))), convert=iter)
+    with pytest.raises(UnsupportedModel, match=r"is \[1, 2, 4\] of F32, not taken apart by rows"):
+        view(converted, by=FUSED)

@@ -17,6 +17,7 @@ from inferflux.ir.types import BF16, F16, F32
 _FLOATS = {"F32": F32, "F16": F16, "BF16": BF16}
 _INTEGERS = {"I8": "<i1", "U8": "<u1", "I32": "<i4", "I64": "<i8"}
 _EXPONENTS = "F8_E8M0"  # bytes e that stand for 2 ** (e - 127)
+_OF_STACKS = ("blocks", "scales")  # "experts.down_proj_blocks": of all experts, and no module's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +66,8 @@ class Module:
     def _part(self, suffix: str, kinds: Collection[str], rank: int | None) -> StoredTensor:
         part = self.parts.get(suffix)
         if part is None:
-            beside = next(iter(self.parts.values()))
-            field = f"tensor {f'{self.name}.{suffix}'!r}"
+            beside_suffix, beside = next(iter(self.parts.items()))
+            field = f"tensor {beside.name.removesuffix(beside_suffix) + suffix!r}"
             problem = f"is missing, and {beside.name!r} cannot be unpacked without it"
             raise ModelFileError(beside.path, field, None, problem)
         if part.kind not in kinds:
@@ -80,6 +81,14 @@ def modules(stored: Mapping[str, StoredTensor]) -> Iterator[Module]:
     """The tensors of all files by module, in order."""
     grouped: defaultdict[str, dict[str, StoredTensor]] = defaultdict(dict)
     for name, tensor in stored.items():
-        module, _, suffix = name.rpartition(".")
+        module, suffix = _split(name)
         grouped[module][suffix] = tensor
     return (Module(name, parts) for name, parts in grouped.items())
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The name of a layer, and what follows it."""
+    layer, _, suffix = name.rpartition("_")
+    if suffix not in _OF_STACKS:
+        layer, _, suffix = name.rpartition(".")
+    return layer, suffix

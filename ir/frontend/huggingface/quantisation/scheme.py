@@ -10,6 +10,7 @@ from inferflux.ir.frontend.huggingface.quantisation.compressed import read_compr
 from inferflux.ir.frontend.huggingface.quantisation.fp8 import read_fp8
 from inferflux.ir.frontend.huggingface.quantisation.gptq import read_gptq
 from inferflux.ir.frontend.huggingface.quantisation.module import Module
+from inferflux.ir.frontend.huggingface.quantisation.mxfp4 import read_mxfp4
 from inferflux.ir.frontend.source import SourceTensor
 from inferflux.ir.frontend.typed import Fields
 
@@ -34,6 +35,7 @@ METHODS: Mapping[str, Callable[[Fields], Scheme]] = {
     "fp8": read_fp8,
     "fbgemm_fp8": read_fp8,
     "compressed-tensors": read_compressed,
+    "mxfp4": read_mxfp4,
 }
 
 
