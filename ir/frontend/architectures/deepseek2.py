@@ -54,7 +54,8 @@ def _published(model_type: str, class_name: str, *, is_v3: bool) -> Published:
         model_type,
         class_name,
         keys={"head_dim": "qk_rope_head_dim"},
-        reads=published.KEYS | {"num_nextn_predict_layers", "num_mtp_layers"},
+        # Their own code is that of transformers by now.
+        reads=published.KEYS | {"num_nextn_predict_layers", "num_mtp_layers", "auto_map."},
         neutral={
             "ep_size": (1,),
             "moe_layer_freq": (1,),

@@ -83,7 +83,7 @@ FALCON = Architecture(
             defaults={"is_tied": True, "epsilon": 1e-5, "context_length": 2048},
             # Its own code is that of transformers by now.
             reads=frozenset({*_FLAGS, "num_ln_in_parallel_attn", "auto_map."}),
-            neutral={"activation": ("gelu",)},
+            neutral={"activation": ("gelu",), "ff_factor": (4,)},
             ropes=_ropes,
             layers=f"{_ROOT}h",
             root=_ROOT,

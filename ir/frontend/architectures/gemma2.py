@@ -56,7 +56,8 @@ GEMMA2 = Architecture(
             "Gemma2ForCausalLM",
             keys=KEYS,
             defaults={"is_tied": True, "head_dim": 256, **_CAPS},
-            reads=frozenset({"query_pre_attn_scalar"}),
+            # The window is said twice by some; transformers reads the one without "size".
+            reads=frozenset({"query_pre_attn_scalar", "sliding_window_size"}),
             neutral={
                 "hidden_act": ("gelu_pytorch_tanh",),
                 "hidden_activation": ("gelu_pytorch_tanh",),

@@ -55,6 +55,7 @@ LLAMA = Architecture(
             "llama",
             "LlamaForCausalLM",
             reads=frozenset({"attention_bias", "mlp_bias"}),
+            neutral={"activation": ("swiglu",)},  # Falcon 3's word beside hidden_act
             adapt=biases_of_config,
         ),
         Published("mistral", "MistralForCausalLM", windows=same_windows),
