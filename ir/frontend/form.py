@@ -23,7 +23,8 @@ _NUMBERS = (  # facts of which an architecture may say under which key its files
     "logit_scale",
     "logit_cap",
 )
-_RANGE = 1e-6, 1e6  # of these numbers: wide of every model, and so are their inverses
+SCALES = 1e-6, 1e6  # of these numbers: wide of every model, and so are their inverses
+_EPSILONS = 1e-20, 1.0
 
 
 def as_it_is(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[ModelConfig, Parts]:
@@ -66,20 +67,16 @@ class Stated:
             self.keys[fact], least, most, None if stated is None else int(stated)
         )
 
-    def positive(self, fact: str, default: float | None = None) -> float:
-        return self.fields.positive(self.keys[fact], self.defaults.get(fact, default))
-
     def flag(self, fact: str, default: bool) -> bool:
         return self.fields.flag(self.keys[fact], bool(self.defaults.get(fact, default)))
 
-    def number(self, fact: str) -> float:
-        key = self.keys[fact]
-        return self.fields.within(key, *_RANGE, self.defaults.get(fact))
+    def number(self, fact: str, least: float, most: float) -> float:
+        return self.fields.within(self.keys[fact], least, most, self.defaults.get(fact))
 
     def numbers(self) -> dict[str, Any]:
         """Those of ``_NUMBERS`` that are in force; null says that one is not."""
         return {
-            fact: self.number(fact)
+            fact: self.number(fact, *SCALES)
             for fact, key in self.keys.items()
             if fact in _NUMBERS
             and not self.fields.is_null(key)
@@ -119,7 +116,7 @@ def read_shape(
         num_query_heads=num_query_heads,
         num_kv_heads=_num_kv_heads(stated, num_query_heads),
         head_dim=_head_dim(stated, hidden_size, num_query_heads),
-        epsilon=stated.positive("epsilon"),
+        epsilon=stated.number("epsilon", *_EPSILONS),
         is_tied=is_tied,
         windows=(None,) * num_layers,
         ropes=(None,) * num_layers,

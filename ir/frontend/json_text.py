@@ -99,13 +99,20 @@ def _read_members(
         if depth > 1 and text[start : start + 1] == "{":
             values[key], at = _read_members(text, start, (*path, key), depth - 1, places)
         else:
-            values[key], at = _DECODER.raw_decode(text, start)
+            values[key], at = _read_value(text, start, key)
         at = _skip(text, at)
         if text[at : at + 1] == "}":
             return values, at + 1
         if text[at : at + 1] != ",":
             raise _Invalid("is not JSON: expected a comma or a closing brace", at)
         at = _skip(text, at + 1)
+
+
+def _read_value(text: str, at: int, key: str) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, at)
+    except _Invalid as error:
+        raise _Invalid(f"{error.problem}, in {key!r}", at) from None
 
 
 def _read_key(text: str, at: int, values: dict[str, Any]) -> tuple[str, int]:

@@ -41,15 +41,6 @@ class Fields:
             raise self.wrong(key, f"is {value}, must be {least}..{most}")
         return value
 
-    def positive(self, key: str, default: float | None = None) -> float:
-        """A finite number above 0; one stored as float32 is given as it was written, 1e-05."""
-        value = self._value(key, default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self.wrong(key, f"is {_spell(value)}, must be a number")
-        if not math.isfinite(value) or value <= 0:
-            raise self.wrong(key, f"is {value}, must be above 0 and finite")
-        return _as_written(float(value))
-
     def flag(self, key: str, default: bool) -> bool:
         value = self._value(key, default)
         if not isinstance(value, bool):
@@ -66,10 +57,12 @@ class Fields:
         value = self._value(key, None)
         if not isinstance(value, tuple):
             raise self.wrong(key, f"is {_spell(value)}, must be an array of strings")
+        if not all(isinstance(each, str) for each in value):
+            raise self.wrong(key, "holds other values than strings")
         return value
 
     def within(self, key: str, least: float, most: float, default: float | None = None) -> float:
-        value = self.positive(key, default)
+        value = self._positive(key, default)
         if not least <= value <= most:
             raise self.wrong(key, f"is {value}, must be {least:g}..{most:g}")
         return value
@@ -122,6 +115,15 @@ class Fields:
     def unsupported(self, key: str, problem: str) -> UnsupportedModel:
         """The file is sound and asks for what is not built."""
         return UnsupportedModel(self.path, f"{self._word} {key!r}", self._place(key), problem)
+
+    def _positive(self, key: str, default: float | None = None) -> float:
+        """A finite number above 0; one stored as float32 is given as it was written, 1e-05."""
+        value = self._value(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.wrong(key, f"is {_spell(value)}, must be a number")
+        if not math.isfinite(value) or value <= 0:
+            raise self.wrong(key, f"is {value}, must be above 0 and finite")
+        return _as_written(float(value))
 
     def _place(self, key: str) -> int | None:
         """Where a key's value stands, or the nearest one around it whose place is known."""

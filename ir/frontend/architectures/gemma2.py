@@ -8,6 +8,7 @@ from inferflux.ir.frontend.architectures.architecture import Architecture
 from inferflux.ir.frontend.architectures.gemma import scaled_embedding
 from inferflux.ir.frontend.blocks import NORMS_AROUND, Gated, Parts
 from inferflux.ir.frontend.facts import ModelConfig
+from inferflux.ir.frontend.form import SCALES
 from inferflux.ir.frontend.gguf.config import Metadata
 from inferflux.ir.frontend.gguf.windows import windows_in_turns as metadata_windows
 from inferflux.ir.frontend.huggingface.published import LAYER, Published
@@ -31,7 +32,7 @@ def scaled_by_config(
     fields: Fields, config: ModelConfig, parts: Parts
 ) -> tuple[ModelConfig, Parts]:
     """Scores are divided by the root of a number of its own."""
-    scale = fields.positive("query_pre_attn_scalar", 256.0) ** -0.5
+    scale = fields.within("query_pre_attn_scalar", *SCALES, 256.0) ** -0.5
     return scaled_embedding(fields, replace(config, attention_scale=scale), parts)
 
 

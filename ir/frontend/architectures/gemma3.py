@@ -20,6 +20,7 @@ from inferflux.ir.frontend.gguf.windows import windows_in_turns as metadata_wind
 from inferflux.ir.frontend.huggingface.published import Published
 from inferflux.ir.frontend.huggingface.rope import rope_facts
 from inferflux.ir.frontend.huggingface.windows import windows_in_turns
+from inferflux.ir.frontend.rope_scaling import BASES
 from inferflux.ir.frontend.source import ModelSource
 from inferflux.ir.frontend.tensor_views import plus_one
 from inferflux.ir.frontend.typed import Fields
@@ -38,7 +39,7 @@ def _ropes(
         local = rope_facts(fields, size, _LOCAL_THETA, inner[1])
     else:
         whole = rope_facts(fields, size, _THETA)
-        local = Rope(fields.positive("rope_local_base_freq", _LOCAL_THETA), size)
+        local = Rope(fields.within("rope_local_base_freq", *BASES, _LOCAL_THETA), size)
     return _by_window(config, whole, local)
 
 
@@ -48,7 +49,7 @@ def _metadata_ropes(
     """Scaling is of the layers that see everything, too."""
     fields = Fields.of(source)
     whole = metadata_rope(source, config.head_dim, tensors)
-    theta = fields.positive(fields.own("rope.freq_base_swa"), _LOCAL_THETA)
+    theta = fields.within(fields.own("rope.freq_base_swa"), *BASES, _LOCAL_THETA)
     return _by_window(config, whole, Rope(theta, config.head_dim))
 
 

@@ -17,7 +17,8 @@ from inferflux.ir.frontend.blocks import (
 from inferflux.ir.frontend.facts import ModelConfig, Rope
 from inferflux.ir.frontend.gguf.config import Metadata
 from inferflux.ir.frontend.huggingface.published import Published
-from inferflux.ir.frontend.huggingface.rope import THETA, rope_facts, rotated_size
+from inferflux.ir.frontend.huggingface.rope import SHARES, THETA, rope_facts, rotated_size
+from inferflux.ir.frontend.rope_scaling import BASES
 from inferflux.ir.frontend.typed import Fields
 from inferflux.ir.frontend.views import FUSED_QKV, QKV_BY_HEAD
 
@@ -28,7 +29,8 @@ def _ropes(
     fields: Fields, config: ModelConfig, defaults: Mapping[str, float]
 ) -> tuple[Rope | None, ...]:
     """Older files have words of their own."""
-    share, theta = fields.positive("rotary_pct", 0.25), fields.positive("rotary_emb_base", THETA)
+    share = fields.within("rotary_pct", *SHARES, 0.25)
+    theta = fields.within("rotary_emb_base", *BASES, THETA)
     size = rotated_size(fields, config.head_dim, share)
     return (rope_facts(fields, size, theta),) * config.num_layers
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inferflux.ir.frontend.blocks import Experts, Parts, Routing, Shared, dense_first
+from inferflux.ir.frontend.choice import Choice, ChoiceKeys
 from inferflux.ir.frontend.facts import Latent, ModelConfig
+from inferflux.ir.frontend.form import SCALES
 from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
 
@@ -46,12 +48,13 @@ def with_latents(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[Mod
         turned=turned,
         value=whole("attention.value_length_mla"),
     )
-    count, width = whole("expert_count"), whole("expert_feed_forward_length")
+    is_v3 = _is_v3(fields)
+    choice, width = _choice(fields, is_v3), whole("expert_feed_forward_length")
     experts = Experts(
-        num_experts=count,
-        num_used=whole("expert_used_count"),
+        num_experts=choice.num_experts,
+        num_used=choice.num_used,
         width=width,
-        routing=_routing(fields),
+        routing=_routing(fields, choice, is_v3),
         shared=Shared(width * whole("expert_shared_count")),
     )
     num_dense = whole("leading_dense_block_count", default=0, least=0)
@@ -59,19 +62,34 @@ def with_latents(fields: Fields, config: ModelConfig, parts: Parts) -> tuple[Mod
     return config.with_latents(latent), replace(parts, feed_forward=feed_forward)
 
 
-def _routing(fields: Fields) -> Routing:
+def _is_v3(fields: Fields) -> bool:
     """Files without a gating function are of DeepSeek-V2; only V3's choice has a bias."""
     key = fields.own("expert_gating_func")
     gating = fields.whole(key, 0, MAX_SIZE, default=_SOFTMAX)
     if gating not in (_SOFTMAX, _SIGMOID):
         raise fields.unsupported(key, f"is {gating}, only {_SOFTMAX} and {_SIGMOID} are supported")
-    is_v3 = gating == _SIGMOID
+    return gating == _SIGMOID
+
+
+def _choice(fields: Fields, is_v3: bool) -> Choice:
+    own = fields.own
+    keys = ChoiceKeys(
+        experts=own("expert_count"),
+        used=own("expert_used_count"),
+        groups=own("expert_group_count"),
+        used_groups=own("expert_group_used_count"),
+        default=1,
+    )
+    return keys.read(fields, group_best=2 if is_v3 else 1)
+
+
+def _routing(fields: Fields, choice: Choice, is_v3: bool) -> Routing:
     return Routing(
         scoring="sigmoid" if is_v3 else "softmax",
         normalised=fields.flag(fields.own("expert_weights_norm"), False),
-        scale=fields.positive(fields.own("expert_weights_scale"), 1.0),
+        scale=fields.within(fields.own("expert_weights_scale"), *SCALES, 1.0),
         has_choice_bias=is_v3,
-        num_groups=fields.whole(fields.own("expert_group_count"), 1, MAX_SIZE, default=1),
-        num_used_groups=fields.whole(fields.own("expert_group_used_count"), 1, MAX_SIZE, default=1),
-        group_best=2 if is_v3 else 1,
+        num_groups=choice.num_groups,
+        num_used_groups=choice.num_used_groups,
+        group_best=choice.group_best,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from inferflux.ir.frontend.blocks import Experts, Parts, Routing, Shared, dense_first
+from inferflux.ir.frontend.choice import Choice, ChoiceKeys
 from inferflux.ir.frontend.facts import Latent, ModelConfig
+from inferflux.ir.frontend.form import SCALES
 from inferflux.ir.frontend.huggingface.experts import TRAINING
 from inferflux.ir.frontend.limits import MAX_SIZE
 from inferflux.ir.frontend.typed import Fields
@@ -30,6 +32,7 @@ KEYS = TRAINING | {
     "topk_method",
     "v_head_dim",
 }
+_CHOICE = ChoiceKeys("n_routed_experts", "num_experts_per_tok", "n_group", "topk_group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,12 @@ class LatentWords:
             turned=config.head_dim,
             value=whole("v_head_dim"),
         )
-        width = whole("moe_intermediate_size")
+        choice, width = self._choice(fields), whole("moe_intermediate_size")
         experts = Experts(
-            num_experts=whole("n_routed_experts"),
-            num_used=whole("num_experts_per_tok"),
+            num_experts=choice.num_experts,
+            num_used=choice.num_used,
             width=width,
-            routing=self._routing(fields),
+            routing=self._routing(fields, choice),
             shared=Shared(width * whole("n_shared_experts")),
         )
         num_dense = whole("first_k_dense_replace", default=0, least=0)
@@ -65,16 +68,20 @@ class LatentWords:
         turned = replace(config, pairs="adjacent" if is_adjacent else "halves")
         return turned.with_latents(latent), replace(parts, feed_forward=feed_forward)
 
-    def _routing(self, fields: Fields) -> Routing:
-        has_groups = self._has_groups(fields)
+    def _choice(self, fields: Fields) -> Choice:
+        if not self._has_groups(fields):
+            return _CHOICE.read_ungrouped(fields)
+        return _CHOICE.read(fields, group_best=2 if self.is_v3 else 1)
+
+    def _routing(self, fields: Fields, choice: Choice) -> Routing:
         return Routing(
             scoring="sigmoid" if self.is_v3 else "softmax",
             normalised=self.is_v3 and fields.flag("norm_topk_prob", True),
-            scale=fields.positive("routed_scaling_factor", 1.0),
+            scale=fields.within("routed_scaling_factor", *SCALES, 1.0),
             has_choice_bias=self.is_v3,
-            num_groups=fields.whole("n_group", 1, MAX_SIZE) if has_groups else 1,
-            num_used_groups=fields.whole("topk_group", 1, MAX_SIZE) if has_groups else 1,
-            group_best=2 if self.is_v3 else 1,
+            num_groups=choice.num_groups,
+            num_used_groups=choice.num_used_groups,
+            group_best=choice.group_best,
         )
 
     def _has_groups(self, fields: Fields) -> bool:

@@ -21,6 +21,7 @@ from inferflux.ir.frontend.typed import Fields
 _GROUPS = ("rope_parameters", "rope_scaling")  # today's name, and the one of older files
 THETA = 10000.0  # of the paper, arXiv:2104.09864
 _SHARE = "partial_rotary_factor"
+SHARES = 1e-3, 1.0  # of a head
 _ORIGINAL = "original_max_position_embeddings"
 _CONTEXT = "max_position_embeddings"
 
@@ -32,6 +33,8 @@ def rope_facts(config: Fields, size: int, theta: float = THETA, inner: str = "")
     of some layers only.  Raises UnsupportedModel for a kind or a key that is not known.
     """
     group = f"{_group(config)}{f'.{inner}' if inner else ''}"
+    if config.has(group):
+        raise config.wrong(group, f"is {config.values[group]!r}, must be an object")
     kind_key = _kind_key(config, group)
     kind = SCALINGS.get(config.text(kind_key, "default"))
     if kind is None:
@@ -49,11 +52,11 @@ def rotated_size(config: Fields, head_dim: int, default: float | None = None) ->
     """How many elements of a head are turned; without a ``default`` share all of them must be."""
     inner = f"{_group(config)}.{_SHARE}"
     key = inner if config.has(inner) else _SHARE
-    share = config.positive(key, 1.0 if default is None else default)
+    share = config.within(key, *SHARES, 1.0 if default is None else default)
     if default is None and share != 1:
         raise config.unsupported(key, f"is {share}, only 1.0 is supported")
     size = int(head_dim * share)
-    if share > 1 or size < 2 or size % 2:
+    if size < 2 or size % 2:
         raise config.wrong(key, f"is {share}: of {head_dim} elements of a head pairs are turned")
     return size
 
