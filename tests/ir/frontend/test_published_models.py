@@ -1,6 +1,6 @@
 """Published config.json files, all their keys kept, their sizes shrunk: none is refused wrongly.
 
-What their words mean is in test_published_configs.py; here is that nothing beside them is in the way.
+What their words mean is in test_published_configs.py; here nothing beside them is in the way.
 """
 
 from __future__ import annotations
