@@ -23,7 +23,7 @@ class PackedWeights:
 
 
 def pack_weights(plan: WeightPlan, source: ModelSource) -> PackedWeights:
-    """Write the arena.  Of a tensor that must be converted only some rows are held at a time."""
+    """Write the arena.  Of the files, and of what is converted, some rows are held at a time."""
     room = np.zeros(plan.nbytes + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     arena = room[start : start + plan.nbytes]
@@ -39,6 +39,7 @@ def pack_weights(plan: WeightPlan, source: ModelSource) -> PackedWeights:
             content = _pack(raw, packed)
             place[at : at + content.size] = content
             at += content.size
+            source.release()
         if tensor.convert is not None:
             errors[tensor.name] = error.total()
     return PackedWeights(arena, errors)

@@ -14,7 +14,7 @@ from inferflux.ir.types import DType
 
 GREATEST_F16 = 65504.0
 ROWS = 32  # rows are converted in multiples: whole panels of every target
-_CHUNK_VALUES = 1 << 20  # values at a time, or 32 rows: 4 MB as float32
+_CHUNK_VALUES = 1 << 18  # values at a time, or 32 rows: 1 MB as float32, which caches hold
 
 
 def converted(

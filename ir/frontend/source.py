@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,14 @@ class SourceFile:
         total = hashlib.sha256()
         for start in range(0, self.mapped.size, _CHUNK):
             total.update(self.mapped[start : start + _CHUNK].data)
+            self.release()
         return total.hexdigest()
+
+    def release(self) -> None:
+        """Give back the memory of what was read, which is mapped again where it is read again."""
+        match self.mapped.base:
+            case memoryview(obj=mmap.mmap() as file):
+                file.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +133,11 @@ class ModelSource:
     def name_in_file(self, name: str) -> str:
         """What the files call the tensor that is ``name`` to the graph."""
         return name
+
+    def release(self) -> None:
+        """Give back the memory of what was read of the files: it is a copy of what is on disk."""
+        for file in self.files:
+            file.release()
 
     def digest(self) -> str:
         """Of the very bytes that are mapped: a file swapped since is not it."""

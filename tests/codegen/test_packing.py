@@ -17,9 +17,11 @@ from inferflux.ir.frontend import ModelSource, SourceTensor, conversion
 from inferflux.ir.frontend.quantising import quantised
 from inferflux.ir.frontend.source import Origin
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import BF16, F32, Q8_0
+from inferflux.ir.types import BF16, F32, Q4_0, Q8_0
 from inferflux.ir.types import tensor as type_of
 
+CLEAR, FORGET_PEAK = Path("/proc/self/clear_refs"), "5"
+STATUS = Path("/proc/self/status")
 WIDE = {"hidden": 256, "intermediate": 512, "head_dim": 128, "embedding_type": "f16"}
 
 
@@ -62,6 +64,26 @@ def test_what_was_converted_and_how_far_is_among_the_facts(tiny_gguf):
     assert (grids.kind, grids.dtype, grids.tensors) == ("iq2_s", "f16", 7)
     assert 0 < grids.rms_error_ppb < 2**-11 * 1e9
     assert grids.worst.startswith("blk.1.")
+
+
+@pytest.mark.skipif(not CLEAR.exists(), reason="this system does not say the peak of a process")
+def test_quantising_takes_no_more_memory_than_two_layers_and_the_arena(tiny_gguf):
+    """Pages of the file that have been read count as the process's until it gives them back."""
+    shape = {"hidden": 512, "intermediate": 1536, "heads": 16, "kv_heads": 16, "seed": 3}
+    path = tiny_gguf(layer_types=("f16",) * 8, **shape)
+    source = quantised(frontend.open(path), Q4_0)
+    plan = plan_weights(passes.run(frontend.build(source)), "x")
+    two_layers = 2 * path.stat().st_size // 8
+    CLEAR.write_text(FORGET_PEAK)
+    before = memory("VmRSS")
+    packed = pack_weights(plan, source)
+    assert memory("VmHWM") - before < two_layers + packed.arena.nbytes
+
+
+def memory(name: str) -> int:
+    """Bytes of this process that the system calls so."""
+    (line,) = (each for each in STATUS.read_text().splitlines() if each.startswith(name))
+    return int(line.split()[1]) * 1024
 
 
 def test_of_a_tensor_that_is_quantised_only_some_rows_are_held(tiny_gguf):
