@@ -7,10 +7,20 @@ took time that grows with the square of a run of digits or spaces; they cut as t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from inferflux.ir.frontend.facts import TextStep
+from inferflux.ir.frontend.fewer_cuts import (
+    BYTES,
+    CHAMELEON,
+    DEEPSEEK_CODER,
+    DEEPSEEK_LLM,
+    DIGITS,
+    GPT2,
+    in_fewer_steps,
+    split,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +34,8 @@ class PreTokenizer:
     adds_bos: bool = False  # where the file does not say
 
 
-def split(expression: str) -> TextStep:
-    """Every match is a part by itself."""
-    return TextStep("split", expression, "isolated", ("regex",))
-
-
 NFC = TextStep("nfc")
-DIGITS = TextStep("digits", flags=("individual",))
 NUMBERS = TextStep("digits")
-BYTES = TextStep("byte_level")
-GPT2 = TextStep("byte_level", flags=("regex",))  # with the expression of GPT-2 before
 ESCAPED_SPACES = TextStep("replace", " ", "\u2581")
 
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -66,14 +68,6 @@ _DEEPSEEK3_SIGNS = (
     r"| ?[\p{P}\p{S}]+[\r\n]*|"
 )
 _DEEPSEEK3 = (split(r"\p{N}{1,3}"), split("[一-龥぀-ゟ゠-ヿ]+"), split(_DEEPSEEK3_SIGNS + _SPACES))
-_DEEPSEEK_HAN = "[一-龥ࠀ-一가-퟿]+"
-_DEEPSEEK_LETTERS = (
-    r"\s?["
-    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕ"
-    "ἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳ"
-    "Ꙁ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
-    "]+"
-)
 _KIMI_WORD = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]%(upper)s"
     r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]%(lower)s(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -136,33 +130,8 @@ _FAMILIES: tuple[tuple[PreTokenizer, str], ...] = (
     (_cut_by(_LLAMA3), "dbrx smaug-bpe chatglm-bpe"),
     (_cut_by(_LLAMA3, ignore_merges=True), "glm4 glm5"),
     (_cut_by(_JAIS2), "jais-2"),
-    (
-        PreTokenizer(
-            (
-                split(r"[\r\n]"),
-                split(_DEEPSEEK_LETTERS),
-                split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"),
-                split(r"\s+$"),
-                split(_DEEPSEEK_HAN),
-                DIGITS,
-                BYTES,
-            )
-        ),
-        "deepseek-llm",
-    ),
-    (
-        PreTokenizer(
-            (
-                split(r"[\r\n]"),
-                split(r"\s?\p{L}+"),
-                split(r"\s?\p{P}+"),
-                split(_DEEPSEEK_HAN),
-                DIGITS,
-                BYTES,
-            )
-        ),
-        "deepseek-coder",
-    ),
+    (PreTokenizer(DEEPSEEK_LLM), "deepseek-llm"),
+    (PreTokenizer(DEEPSEEK_CODER), "deepseek-coder"),
     (PreTokenizer((*_DEEPSEEK3, BYTES)), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
     (
         PreTokenizer(
@@ -202,20 +171,7 @@ _FAMILIES: tuple[tuple[PreTokenizer, str], ...] = (
     (PreTokenizer((split(_BLOOM), BYTES)), "poro-chat bloom gpt3-finnish"),
     (PreTokenizer((split(_BLOOM), DIGITS, BYTES)), "viking"),
     (_cut_by(_TEKKEN, ignore_merges=True, adds_bos=True), "tekken"),
-    (
-        PreTokenizer(
-            (
-                split("<sentinel:[0-9]+>"),
-                split("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"),
-                split(r"([\t\n]|    |  )"),
-                DIGITS,
-                TextStep("punctuation", text="isolated"),
-                GPT2,
-            ),
-            adds_bos=True,
-        ),
-        "chameleon",
-    ),
+    (PreTokenizer(CHAMELEON, adds_bos=True), "chameleon"),
     (_cut_by(_GPT4O), "gpt-4o llama4 kanana2 talkie minimax-m2"),
     (_cut_by(_GPT4O, ignore_merges=True), "granite-embed-multi-97m"),
     (PreTokenizer((split(_WORD_OF_THREES), split(_GPT4O), BYTES)), "tiny_aya cohere2moe"),
@@ -249,5 +205,9 @@ _FAMILIES: tuple[tuple[PreTokenizer, str], ...] = (
 )
 
 PRE_TOKENIZERS: Mapping[str, PreTokenizer] = MappingProxyType(
-    {name: family for family, names in _FAMILIES for name in names.split()}
+    {
+        name: replace(family, cuts=in_fewer_steps(family.cuts))
+        for family, names in _FAMILIES
+        for name in names.split()
+    }
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
+import time
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import tokenizers
 
 import strings
 import vocabularies
-from inferflux.codegen.artifact.compiled import TokenizerFacts
+from inferflux.codegen.artifact.compiled import TextStep, TokenizerFacts
 from inferflux.codegen.facts import tokenizer_facts
 from inferflux.ir import frontend
 from inferflux.ir.frontend import gguf
@@ -221,6 +225,39 @@ def _is_mark_or_control(character: str) -> bool:
         or "\u1100" <= each < "\u1200"
         for each in decomposed
     )
+
+
+# A megabyte of each must take less than a second of one core, on a machine that is otherwise idle.
+MEGABYTE = 1 << 20
+UNITS = ("a", "1", " ", "\n", "\t", "!", "=", "🙂", "\u0301", "\0", "\u2581", "\xff")
+
+
+def hostile_texts() -> Iterator[str]:
+    yield from (unit * (MEGABYTE // len(unit.encode())) for unit in UNITS)
+    yield base64.b64encode(random.Random(3).randbytes(MEGABYTE * 3 // 4)).decode()
+
+
+def assert_takes_less_than_a_second(tokenizer: Tokenizer) -> None:
+    tokenizer.prepare()
+    for text in hostile_texts():
+        start = time.process_time()
+        tokenizer.encode(text, special=False)
+        assert time.process_time() - start < 1, ascii(text[:8])
+
+
+@pytest.mark.parametrize("name", PRE_TOKENIZERS)
+def test_a_hostile_megabyte_takes_less_than_a_second(default_model, name):
+    facts = tokenizer_facts(frontend.tokenizer(gguf.open_model(default_model)))
+    kind = PRE_TOKENIZERS[name]
+    if kind.spelling != "byte_level":
+        pytest.skip("its vocabulary spells spaces: gemma-4 among the vocabularies is of this kind")
+    cuts = tuple(TextStep(each.kind, each.pattern, each.text, each.flags) for each in kind.cuts)
+    assert_takes_less_than_a_second(Tokenizer(replace(facts, cuts=cuts)))
+
+
+def test_a_hostile_megabyte_takes_less_than_a_second_in_a_vocabulary(vocabulary):
+    facts = tokenizer_facts(frontend.tokenizer(gguf.open_model(vocabulary)))
+    assert_takes_less_than_a_second(Tokenizer(facts))
 
 
 def vocabulary_files(config: pytest.Config) -> list[Path]:

@@ -157,6 +157,22 @@ def test_cost_grows_with_the_length_of_a_text_and_no_faster(
     assert seconds(tokenizer, long) < 24 * seconds(tokenizer, short) + 0.05  # a square: 64 times
 
 
+@pytest.mark.parametrize("unit", ["1", "\n", "=", "a", " "], ids=ascii)
+@pytest.mark.parametrize("name", ["starcoder", "deepseek-llm", "deepseek-coder", "chameleon"])
+def test_cost_of_many_small_parts_grows_with_their_number(
+    smollm_facts: TokenizerFacts, merges: BPE, name: str, unit: str
+) -> None:
+    pipeline = Pipeline(merges, cut_by(smollm_facts, name))
+
+    def cost(size: int) -> float:
+        start = time.process_time()
+        pipeline.encode([Gap(unit * size, is_first=True)])
+        return time.process_time() - start
+
+    short, long = (min(cost(size) for _ in range(2)) for size in (10_000, 80_000))
+    assert long < 24 * short + 0.05  # a square: 64 times
+
+
 def seconds(tokenizer: Tokenizer, text: str) -> float:
     """Of one core, the best of three."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferflux.ir.frontend.chat_templates import of_directory
 from inferflux.ir.frontend.facts import TokenizerMetadata
+from inferflux.ir.frontend.fewer_cuts import in_fewer_steps
 from inferflux.ir.frontend.huggingface.directory import (
     GENERATION,
     PIECES,
@@ -76,7 +77,7 @@ def _of_document(source: HuggingFaceModel, size: int) -> StatedTokenizer:
     return StatedTokenizer(
         vocabulary=vocabulary,
         normalisers=normalisers,
-        cuts=cuts,
+        cuts=in_fewer_steps(cuts),
         spelling=spelling,
         puts_space=puts_space,
         first=None if first is None else _in_range(fields, first, vocabulary),
