@@ -9,7 +9,7 @@ FOLDERS := ir kernels codegen autotune_cache engine text server cli bench
 COMPILE := $(BIN)/python -m compileall -q inferflux $(FOLDERS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-neon oracle lint type format clean links
+.PHONY: help run test test-neon test-amx oracle lint type format clean links
 
 help:     ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,11 @@ test: lint type          ## what CI runs: lint, types, tests
 test-neon: $(VENV)/.dev  ## every kernel for AArch64, cross-compiled, against NumPy in an emulator
 	@command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null || { echo "make test-neon needs a cross compiler and an emulator: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" >&2; exit 1; }
 	@$(BIN)/pytest --neon tests/kernels
+
+test-amx: $(VENV)/.dev   ## every product by AMX tiles, on a machine without: instructions trap and are played
+	@grep -q avx512_bf16 /proc/cpuinfo && command -v cc >/dev/null || { echo "make test-amx needs Linux on a processor with AVX512-BF16, and a C compiler" >&2; exit 1; }
+	@mkdir -p build && cc -O3 -mavx512f -mfma -Wall -Wextra -shared -fPIC -o build/amx.so tests/amx/tiles.c
+	@LD_PRELOAD=$(CURDIR)/build/amx.so $(BIN)/pytest -p no:faulthandler -k "avx512-amx or e2e" tests/kernels tests/e2e/test_tiles.py
 
 oracle: $(VENV)/.oracle  ## the long comparisons, against transformers in float32
 	@$(BIN)/pytest -m oracle

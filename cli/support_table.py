@@ -222,7 +222,11 @@ def _run(target: CpuTarget) -> Evidence:
     """Where its code ran: on a machine of ours, or on one that is emulated."""
     if target.tiles:
         test = "tests/kernels/test_tiles.py::test_linear"
-        return Evidence("NumPy, with registers kept in memory", test, tries="emulated_amx")
+        return Evidence(
+            "NumPy, with registers kept in memory; its own code, by traps (`make test-amx`)",
+            test,
+            tries="emulated_amx",
+        )
     if "x86_64" in target.machines:
         return Evidence("NumPy, on a machine that has it", _KERNELS, tries="TARGETS")
     return Evidence("NumPy, in an emulator (`make test-neon`)", _KERNELS, tries="TARGETS")
