@@ -28,3 +28,4 @@ MAX_STORED_RANK = 8
 
 MAX_TEXT_BYTES = 64 << 20  # of a JSON file, or a chat template
 MAX_JSON_MEMORY = 64 << 20  # that values of JSON may take, besides 3 bytes for each of their text
+MAX_TEXT_GROWTH = 256  # of a text by a tokenizer's replacements: published ones stay below 20

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from inferflux.ir.frontend.facts import TextStep
+from inferflux.ir.frontend.huggingface.growth import grows_too_much
+from inferflux.ir.frontend.limits import MAX_TEXT_GROWTH
 from inferflux.ir.frontend.typed import Fields
 
 _SPACE = "\u2581"
@@ -35,6 +37,9 @@ def read_steps(fields: Fields, key: str) -> tuple[TextStep, ...]:
         except _Unknown as unknown:
             problem = f"has a step {_kind(step)!r} with {unknown.what}, which is not supported"
             raise fields.unsupported(key, problem) from None
+    if grows_too_much(steps):
+        problem = f"may make a text over {MAX_TEXT_GROWTH} times as long by what it replaces"
+        raise fields.unsupported(key, problem)
     return tuple(steps)
 
 

@@ -137,12 +137,24 @@ def test_a_template_puts_a_token_before_every_text(tiny_directory):
         facts(folder)
 
 
+def replacing(pattern: dict[str, str], content: str) -> dict[str, object]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+DOUBLING = [replacing({"String": "a"}, "aa")] * 30
 UNKNOWN = [
     (
         (),
         {"normalizer": {"type": "Rhyme"}},
         "'normalizer' .* has a step 'Rhyme'; supported are: NFC",
     ),
+    (
+        (),
+        {"normalizer": {"type": "Sequence", "normalizers": DOUBLING}},
+        "'normalizer' .* may make a text over 256 times as long",
+    ),
+    ((), {"normalizer": replacing({"String": ""}, "a")}, "may make a text over 256 times"),
+    ((), {"normalizer": replacing({"Regex": "x*"}, "a" * 300)}, "may make a text over 256 times"),
     ((), {"normalizer": {"type": "Strip", "strip_left": 1}}, "'Strip' with strip_left 1"),
     ((), {"decoder": {"type": "CTC"}}, "'decoder' .* is CTC; supported are: ByteLevel"),
     ((), {"pre_tokenizer": {"type": "UnicodeScripts"}}, "has a step 'UnicodeScripts'; supported"),
@@ -167,6 +179,60 @@ def test_a_step_that_is_not_known_is_refused_by_name(tiny_directory, path, membe
         facts(folder)
     assert refused.value.path == folder / "tokenizer.json"
     assert refused.value.offset is not None
+
+
+def test_what_is_replaced_may_grow_as_published_models_have_it(tiny_directory):
+    steps = [replacing({"Regex": " {2,}"}, "\u2581"), replacing({"String": " "}, "\u2581")]
+    sequence = {"type": "Sequence", "normalizers": steps}
+    found = facts(edit(tiny_directory(), "tokenizer.json", normalizer=sequence))
+    assert [step.kind for step in found.normalisers] == ["replace", "replace"]
+
+
+UNIGRAM = {
+    "type": "Unigram",
+    "unk_id": 0,
+    "vocab": [["<unk>", 0.0], ["\u2581", -2.5], ["\u2581a", -1.5], ["a", -2.0], ["</s>", 0.0]],
+}
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always"}
+
+
+def unigram(folder: Path, **members: object) -> Path:
+    for name in ("tokenizer_config.json", "generation_config.json"):
+        (folder / name).unlink()
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    ending = {"id": 4, "content": "</s>", "special": True, **flags}
+    return edit(
+        folder,
+        "tokenizer.json",
+        model=UNIGRAM | members,
+        added_tokens=[ending],
+        pre_tokenizer=METASPACE,
+        decoder=METASPACE,
+    )
+
+
+def test_unigram_pieces_give_the_ids_of_the_library(tiny_directory):
+    folder = unigram(tiny_directory())
+    found = Tokenizer(tokenizer_facts(facts(folder)))
+    library = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in ("a aa  a", "", "ab c", "a</s>a", "[PAD9] a", "\u2581a"):
+        expected = library.encode(text, add_special_tokens=False).ids
+        assert found.encode(text, special=True) == expected, text
+    assert 4 not in found.encode("</s>", special=False)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"vocab": [["a", 0.1]]}, r"\[0\] has score 0.1, which is not exactly a float32"),
+        ({"vocab": [["a", 0.0], ["a", 0.0]]}, "has a token twice"),
+        ({"vocab": [["a"]]}, r"\[0\] is \['a'\], not a token and its score"),
+        ({"unk_id": 5}, r"is 5, must be 0\.\.4"),
+    ],
+)
+def test_unigram_pieces_that_are_wrong_are_refused(tiny_directory, members, problem):
+    with pytest.raises(ModelFileError, match=problem):
+        facts(unigram(tiny_directory(), **members))
 
 
 WRONG = [
