@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from inferflux.ir.frontend.architectures.architecture import Architecture
 from inferflux.ir.frontend.architectures.gemma2 import (
@@ -57,6 +58,49 @@ def _by_window(config: ModelConfig, whole: Rope, local: Rope) -> tuple[Rope | No
     return tuple(whole if window is None else local for window in config.windows)
 
 
+_TEXT = Published(
+    "gemma3_text",
+    "Gemma3ForCausalLM",
+    keys={"logit_cap": "final_logit_softcapping"},
+    defaults={"is_tied": True, "head_dim": 256},
+    reads=frozenset({"query_pre_attn_scalar", "rope_local_base_freq"}),
+    neutral={
+        "hidden_activation": ("gelu_pytorch_tanh",),
+        "cache_implementation": ("hybrid",),
+    },
+    windows=windows_in_turns(6),
+    ropes=_ropes,
+    layer={**MODULES, **HEAD_NORMS},
+    views=(Each(plus_one, (*NORMS, "attn_q_norm", "attn_k_norm")),),
+    adapt=scaled_by_config,
+)
+_ROOT = "language_model."
+_WITH_IMAGES = replace(  # whose text is computed
+    _TEXT,
+    model_type="gemma3",
+    class_name="Gemma3ForConditionalGeneration",
+    defaults={
+        **_TEXT.defaults,
+        "context_length": 131072,
+        "num_kv_heads": 4,
+        "num_query_heads": 8,
+        "vocab_size": 262208,
+    },
+    reads=_TEXT.reads
+    | {
+        "boi_token_index",
+        "eoi_token_index",
+        "image_token_index",
+        "mm_tokens_per_image",
+        "vision_config.",
+    },
+    layers=f"{_ROOT}{_TEXT.layers}",
+    root=_ROOT,
+    top={f"{_ROOT}{module}": name for module, name in _TEXT.top.items()},
+    group="text_config",
+    others=("vision_tower.", "multi_modal_projector."),
+)
+
 GEMMA3 = Architecture(
     "gemma3",
     Metadata(
@@ -66,24 +110,7 @@ GEMMA3 = Architecture(
         ropes=_metadata_ropes,
         adapt=scaled_by_layers(62),
     ),
-    (
-        Published(
-            "gemma3_text",
-            "Gemma3ForCausalLM",
-            keys={"logit_cap": "final_logit_softcapping"},
-            defaults={"is_tied": True, "head_dim": 256},
-            reads=frozenset({"query_pre_attn_scalar", "rope_local_base_freq"}),
-            neutral={
-                "hidden_activation": ("gelu_pytorch_tanh",),
-                "cache_implementation": ("hybrid",),
-            },
-            windows=windows_in_turns(6),
-            ropes=_ropes,
-            layer={**MODULES, **HEAD_NORMS},
-            views=(Each(plus_one, (*NORMS, "attn_q_norm", "attn_k_norm")),),
-            adapt=scaled_by_config,
-        ),
-    ),
+    (_TEXT, _WITH_IMAGES),
     Parts(
         residual=NORMS_AROUND,
         attention=GroupedHeads(head_norm=HeadNorm()),

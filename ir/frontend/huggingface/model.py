@@ -38,7 +38,10 @@ _DEPTH = 5  # that of quantization_config.config_groups.group_0.weights.num_bits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HuggingFaceModel(ModelSource):
-    """A directory.  ``metadata`` is that of config.json, members of members by dotted paths."""
+    """A directory.  ``metadata`` is that of config.json, members of members by dotted paths.
+
+    Where a decoder is part of a model, its group of config.json stands among the others.
+    """
 
     published: Published = field(repr=False)
     directory: Directory = field(repr=False)
@@ -83,9 +86,11 @@ def open_model(path: Path, known: Mapping[str, tuple[str, Published]]) -> Huggin
     directory = read_directory(path)
     config = _fields(path / CONFIG, directory.json(CONFIG, _DEPTH))
     architecture, published = _published(config, known)
+    if published.group:
+        config = _lifted(config, f"{published.group}.")
     shards = [open_file(path / name) for name in directory.shards]
     stored = _gather(directory, shards)
-    kept = {name: each for name, each in stored.items() if not name.endswith(published.derived)}
+    kept = {name: each for name, each in stored.items() if _is_weight(name, published)}
     tensors = source_tensors(kept, read_scheme(config), published.graph_name)
     texts = (_text_file(name, text) for name, text in directory.texts.items())
     return HuggingFaceModel(
@@ -102,6 +107,24 @@ def open_model(path: Path, known: Mapping[str, tuple[str, Published]]) -> Huggin
 
 def _fields(path: Path, document: JsonObject) -> Fields:
     return Fields(path, _flatten(document.values), document.places, "key")
+
+
+def _lifted(config: Fields, prefix: str) -> Fields:
+    """The members of a group in the place of the whole's, but for the type of the whole."""
+
+    values, places = (_lift(each, prefix) for each in (config.values, config.offsets))
+    return Fields(config.path, values, places, "key")
+
+
+def _lift(by_key: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    own = {key.removeprefix(prefix): each for key, each in by_key.items() if key.startswith(prefix)}
+    whole = {key: each for key, each in by_key.items() if not key.startswith(prefix)}
+    return {**whole, **own, "model_type": by_key["model_type"]}
+
+
+def _is_weight(name: str, published: Published) -> bool:
+    """Of the decoder, and no table that follows from config.json."""
+    return not name.endswith(published.derived) and not name.startswith(published.others)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

@@ -65,6 +65,10 @@ class Published(Form):
     top: Mapping[str, str] = field(default_factory=lambda: TOP)
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     derived: tuple[str, ...] = ("rotary_emb.inv_freq",)  # ends of names of tables, no weights
+    # Of a model that sees, too: what of config.json is its decoder's, and what the names of other
+    # tensors begin with.  Only the decoder is built.
+    group: str = ""
+    others: tuple[str, ...] = ()
 
     def graph_name(self, name: str) -> str:
         """What the graph calls a tensor; a tensor that it does not know keeps its name."""

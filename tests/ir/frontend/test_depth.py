@@ -57,6 +57,8 @@ def num_lines(kept: stored.Stored, num_layers: int, folder: Path) -> int:
 
 def deepened(config: Mapping[str, Any], num_layers: int) -> dict[str, Any]:
     """Its lists by layer go on as they began."""
+    if "text_config" in config:
+        return {**config, "text_config": deepened(config["text_config"], num_layers)}
     key = "n_layer" if "n_layer" in config else "num_hidden_layers"
     lists = {
         name: [turns[each % period(turns)] for each in range(num_layers)]

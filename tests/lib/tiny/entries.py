@@ -187,11 +187,13 @@ def _gemmas() -> Iterator[Entry]:
         "gemma3_text",
         {**fields, "rope_parameters": {**plain, "sliding_attention": local}},
     )
-    yield Entry(
-        "gemma3-linear",
-        "gemma3_text",
-        {**fields, "rope_parameters": {**scaled, "sliding_attention": local}},
-    )
+    linear = {**fields, "rope_parameters": {**scaled, "sliding_attention": local}}
+    yield Entry("gemma3-linear", "gemma3_text", linear)
+    # Its text is computed; what is said of it is a group of its own.
+    tower = {"hidden_size": 24, "intermediate_size": 32, "image_size": 64, "num_hidden_layers": 1}
+    seeing = {"text_config": {**SHARED, **linear}, "vision_config": tower}
+    whole = {**dict.fromkeys(SHARED), **seeing, "mm_tokens_per_image": 4}
+    yield Entry("gemma3-with-images", "gemma3", whole, has_gguf=False)
 
 
 def _phis() -> Iterator[Entry]:

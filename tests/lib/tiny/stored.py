@@ -33,6 +33,7 @@ NAMES = (  # an entry of each architecture, and those whose formula is another b
     "gemma",
     "gemma2",
     "gemma3-linear",
+    "gemma3-with-images",
     "phi3-longrope",
     "phi4-partial",
     "olmo2",
