@@ -111,7 +111,6 @@ def _fields(path: Path, document: JsonObject) -> Fields:
 
 def _lifted(config: Fields, prefix: str) -> Fields:
     """The members of a group in the place of the whole's, but for the type of the whole."""
-
     values, places = (_lift(each, prefix) for each in (config.values, config.offsets))
     return Fields(config.path, values, places, "key")
 
