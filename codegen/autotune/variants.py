@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inferflux.codegen.autotune.own_text import step_digest
@@ -10,7 +11,11 @@ from inferflux.codegen.autotune.record import Place, TuningKey, key_at
 from inferflux.codegen.memory import PAGES_RANK
 from inferflux.codegen.select import select
 from inferflux.codegen.target import MAX_STEP_TOKENS, CpuTarget
-from inferflux.ir.graph import Graph
+from inferflux.ir import ops
+from inferflux.ir.graph import Graph, Node
+from inferflux.ir.ops.repeat import layer_kinds
+from inferflux.ir.types import BF16
+from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.kernel import StepShape
 
 STEP = "step"  # what a record of variants is about, where others name an op
@@ -34,13 +39,43 @@ class Variant:
         return self.shape.min_tokens <= num_tokens <= self.shape.max_tokens
 
 
-def variants_of(target: CpuTarget, arithmetics: Iterable[str]) -> tuple[Variant, ...]:
-    """All that a target's step can be compiled in; those that may serve any step first."""
+def variants_of(target: CpuTarget, graphs: Mapping[str, Graph]) -> tuple[Variant, ...]:
+    """All that a target's step is worth compiling in; those that may serve any step first.
+
+    Vectors multiply bf16 at half the rate of int8, and what a super-block takes to be unpacked
+    comes on top: where most products are of such weights, bf16 is left to tiles.
+
+    Args:
+        graphs: of the model, by arithmetic.
+    """
     return tuple(
         Variant(arithmetic, shape)
-        for arithmetic in arithmetics
+        for arithmetic, graph in graphs.items()
+        if arithmetic != "bf16" or target.tiles or _super_block_share(graph) < 0.5
         for shape in target.shapes(arithmetic)
     )
+
+
+def _super_block_share(graph: Graph) -> float:
+    """Of what bf16 rows are multiplied with, how much is of weights in super-blocks."""
+    elements = {True: 0, False: 0}
+    for node, uses in _nodes(graph):
+        if any(value.type.dtype == BF16 and not value.type.layout for value in node.inputs):
+            for weight in (value.type for value in node.inputs if value.type.layout):
+                count = uses * math.prod(int(dim) for dim in weight.shape)
+                elements[FORMATS[weight.dtype.name].is_nested] += count
+    return elements[True] / max(sum(elements.values()), 1)
+
+
+def _nodes(graph: Graph) -> Iterator[tuple[Node, int]]:
+    """What a token of a prompt runs, and how often: not what rows of logits alone run."""
+    for node in graph.nodes:
+        if node.op is ops.repeat:
+            kinds = layer_kinds(node)
+            for kind, body in enumerate(node.bodies):
+                yield from ((inner, kinds.count(kind)) for inner in body.nodes)
+        elif "R" not in node.results[0].type.shape:
+            yield node, 1
 
 
 def step_place(graphs: Mapping[str, Graph], variants: Sequence[Variant], target: str) -> Place:

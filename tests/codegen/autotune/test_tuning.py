@@ -141,7 +141,7 @@ def test_a_build_compiles_only_the_variants_that_serve(
     facts = TARGETS[TARGET]
     here = {platform.machine(): facts.machines[platform.machine()]}
     monkeypatch.setitem(TARGETS, TARGET, replace(facts, machines=here, row_blocks=(1, 2)))
-    key = variants_key({"i8x32": fused}, variants_of(TARGETS[TARGET], ["i8x32"]), TARGET)
+    key = variants_key({"i8x32": fused}, variants_of(TARGETS[TARGET], {"i8x32": fused}), TARGET)
     tuning = Tuning((table_of(record_of(key, {"i8x32_1": 1})),))
     built = codegen.compile(frontend.open(small_model), (TARGET,), tuning=tuning).targets[TARGET]
     (variant,) = built.step.variants

@@ -11,7 +11,10 @@ from inferflux.codegen.autotune.race import OutOfTime
 from inferflux.codegen.autotune.starts import TOKENS
 from inferflux.codegen.autotune.step_times import step_record, time_steps
 from inferflux.codegen.autotune.tuning import Tuning
-from inferflux.codegen.autotune.variants import Variant, serving, variants_key
+from inferflux.codegen.autotune.variants import Variant, serving, variants_key, variants_of
+from inferflux.codegen.forms import lower
+from inferflux.codegen.targets import TARGETS
+from inferflux.ir import frontend
 from inferflux.kernels.kernel import StepShape
 
 TARGET = "cpu:portable"
@@ -90,3 +93,20 @@ def test_without_a_fresh_record_all_variants_serve_as_they_say(graphs, key, reco
     for tuning in (Tuning(), Tuning((table_of(stale),))):
         assert tuning.variants(graphs, VARIANTS, TARGET) == VARIANTS
     assert Tuning((table_of(record),)).variants(graphs, VARIANTS[:2], TARGET) == VARIANTS[:2]
+
+
+@pytest.mark.parametrize(
+    ("layer_types", "with_vectors"),
+    [(("q4_k",), False), (("q4_k", "q4_k", "q8_0"), False), (("q8_0", "q8_0", "q4_k"), True)],
+)
+def test_prompts_of_super_blocks_are_left_to_int8_where_bf16_has_no_tiles(
+    tiny_gguf, layer_types, with_vectors
+):
+    source = frontend.open(
+        tiny_gguf(hidden=256, heads=8, kv_heads=8, intermediate=256, layer_types=layer_types)
+    )
+    tiles, vectors = TARGETS["cpu:avx512-amx"], TARGETS["cpu:avx512-bf16"]
+    graphs = lower(source, "default", [tiles, vectors])
+    assert "bf16" in {variant.arithmetic for variant in variants_of(tiles, graphs)}
+    found = {variant.arithmetic for variant in variants_of(vectors, graphs)}
+    assert ("bf16" in found) == with_vectors
