@@ -204,7 +204,8 @@ class SmallStep:
         self.tensors = _tensors(self.graph, seed)
         plan = plan_weights(self.graph, target.name)
         files = {name: SimpleNamespace(raw=raw, convert=None) for name, raw in self.tensors.items()}
-        self.arena = pack_weights(plan, SimpleNamespace(tensors=files)).arena  # type: ignore[arg-type]
+        source = SimpleNamespace(tensors=files, release=lambda: None)  # nothing is mapped
+        self.arena = pack_weights(plan, source).arena  # type: ignore[arg-type]
         self.memory = plan_memory(self.graph, plan, max_tokens, vocab_size, target.name)
         _take_rows_as_arguments(self.graph, self.memory)
         phases = select(self.graph, shape, target.name)
