@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -197,12 +198,12 @@ DEVIATIONS = {
     "takes spaces that are not ASCII for others": lambda text, facts, ours, theirs: (
         facts.pre.startswith("deepseek") and any(c.isspace() and ord(c) > 127 for c in text)
     ),
-    "knows other marks, signs and control characters": lambda text, facts, ours, theirs: (
-        facts.kind == "wordpiece" and any(_is_mark_or_control(c) for c in text)
+    "knows other spaces, marks and signs, and no Hangul": lambda text, facts, ours, theirs: (
+        facts.kind == "wordpiece" and any(map(_is_known_otherwise, text))
     ),
-    "takes no spaces that are not ASCII with a token": lambda text, facts, ours, theirs: (
-        any({"left", "right"} & {*each.flags} for each in facts.stripping)
-        and any(c.isspace() and ord(c) > 127 for c in text)
+    "takes no spaces that are not ASCII with a token": lambda text, facts, ours, theirs: any(
+        _touches_other_space(text, facts.tokens[each.token_id], each.flags)
+        for each in facts.stripping
     ),
     "chooses another of two equally probable cuts": lambda text, facts, ours, theirs: (
         facts.kind == "unigram" and sorted(ours) == sorted(theirs)
@@ -217,13 +218,31 @@ def _bytes_with_tokens(facts: TokenizerFacts) -> set[int]:
     return {token_bytes(token)[0] for token in facts.tokens if len(token_bytes(token)) == 1}
 
 
-def _is_mark_or_control(character: str) -> bool:
-    decomposed = unicodedata.normalize("NFD", character)
-    return any(
-        (unicodedata.category(each) in ("Mc", "Me", "Cc", "Cf", "Po") and each > "\x7e")
-        or each < " "
+def _touches_other_space(text: str, token: str, flags: tuple[str, ...]) -> bool:
+    """llama.cpp strips by isspace() of the C locale, which knows ASCII's spaces alone."""
+    spelled, other = re.escape(token), r"[^\S\x00-\x7f]"
+    after, before = rf"{spelled}\s*{other}", rf"{other}\s*{spelled}"
+    return bool(
+        ("right" in flags and re.search(after, text))
+        or ("left" in flags and re.search(before, text))
+    )
+
+
+_NEWER = ("Cf", "Cn", "Mn", "Pd", "Pe", "Po", "Ps", "Lo")
+
+
+def _is_known_otherwise(character: str) -> bool:
+    """llama.cpp's preprocess() of WordPiece: its spaces, marks, punctuation and decomposition.
+
+    Lines end at vertical tabs, form feeds and U+0085, which BERT's own takes out; spacing and
+    enclosing marks are accents, which BERT's keeps; Hangul is not decomposed; and its tables are of
+    a Unicode newer than those of the tokenizer that the model was trained with.
+    """
+    return character in "\v\f\x85" or any(
+        unicodedata.category(each) in ("Mc", "Me")
         or "\u1100" <= each < "\u1200"
-        for each in decomposed
+        or (unicodedata.category(each) in _NEWER and unicodedata.ucd_3_2_0.category(each) == "Cn")
+        for each in unicodedata.normalize("NFD", character)
     )
 
 
