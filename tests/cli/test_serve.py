@@ -1,4 +1,4 @@
-"""`inferflux serve`: what it says once it is ready, and what clients may call the model."""
+"""`inferflux serve`: what it says once it is ready, what it builds, what clients call the model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from typer.testing import CliRunner
 
+from inferflux.cli import build
+from inferflux.cli.build import BuildOptions
+from inferflux.cli.inferflux import app
 from inferflux.cli.model_argument import served_name
 from inferflux.cli.options import DeterminismMode
 from inferflux.cli.serve import greet
 from inferflux.engine.determinism import Determinism
+from inferflux.errors import InvalidArgument
 from inferflux.server.address import Address
 from inferflux.server.app import Ready
 
@@ -39,3 +44,20 @@ def test_the_readme_shows_what_is_really_said(capsys: pytest.CaptureFixture[str]
 
 def test_every_determinism_can_be_named() -> None:
     assert get_args(DeterminismMode) == tuple(Determinism)
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_what_is_asked_for_is_built_before_it_is_used(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def built(model: str, options: BuildOptions, report: object) -> Path:
+        asked[model] = options
+        raise InvalidArgument("enough")
+
+    monkeypatch.setattr(build, "artifact_for", built)
+    said = {"run": ("hello",), "serve": ()}[command]
+    ran = CliRunner().invoke(app(), [command, "model.gguf", *said, "--quantize", "q8_0"])
+    assert isinstance(ran.exception, InvalidArgument)
+    assert asked == {"model.gguf": BuildOptions(quantise="q8_0")}
