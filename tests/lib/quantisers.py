@@ -201,6 +201,15 @@ def _compressed(form: str, **weights: object) -> dict[str, Any]:
 
 _GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True, "desc_act": False}
 _AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+_AWQ_OF_GPTQMODEL = _AWQ | {
+    "checkpoint_format": "gemm",
+    "desc_act": False,
+    "format": "gemm",
+    "lm_head": False,
+    "meta": {"quantizer": ["gptqmodel:7.6.0"]},
+    "method": "awq",
+    "pack_dtype": "int32",
+}
 _FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic"}
 _SHUFFLED = np.random.default_rng(5).permutation(4096)
 
@@ -217,11 +226,14 @@ METHODS: Mapping[str, Method] = {
     ),
     "gptq with zeros": Method(_GPTQ | {"sym": False}, lambda w: gptq(w, symmetric=False), "q5_0"),
     "gptq of the second version": Method(
-        _GPTQ | {"checkpoint_format": "gptq_v2"}, lambda w: gptq(w, version=2), "q4_0"
+        _GPTQ | {"checkpoint_format": "gptq_v2", "format": "gptq_v2"},
+        lambda w: gptq(w, version=2),
+        "q4_0",
     ),
     "gptq in another order": Method(_GPTQ | {"desc_act": True}, _shuffled, "f16"),
     "gptq of 8 bits": Method(_GPTQ | {"bits": 8}, lambda w: gptq(w, bits=8), "q8_0"),
     "awq": Method(_AWQ, awq, "q5_0"),
+    "awq by GPTQModel": Method(_AWQ_OF_GPTQMODEL, awq, "q5_0"),
     "fp8 of a tensor": Method(_FP8, lambda w: fp8(w, tile=None), "f16"),
     "fp8 of rows": Method(
         {"quant_method": "fbgemm_fp8"}, lambda w: fp8(w, tile=(1, w.shape[1])), "f16"

@@ -24,10 +24,21 @@ _APART = (
     "do_fuse",
     "exllama_config",
     "fuse_max_seq_len",
+    "meta",
     "modules_to_fuse",
     "modules_to_not_convert",
 )
-_NEUTRAL = {"quant_method": ("awq",), "version": ("gemm",), "zero_point": (True,)}
+_NEUTRAL = {
+    "checkpoint_format": ("gemm",),
+    "desc_act": (False,),
+    "format": ("gemm",),
+    "lm_head": (False,),
+    "method": ("awq",),
+    "pack_dtype": ("int32",),
+    "quant_method": ("awq",),
+    "version": ("gemm",),
+    "zero_point": (True,),
+}
 _ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # places of the eight numbers in their word
 _BITS = 4
 

@@ -49,7 +49,6 @@ _APART = (  # how the weights were found, and what runs them elsewhere
     "use_exllama",
 )
 _NEUTRAL = {
-    "format": ("gptq",),
     "is_marlin_format": (False,),
     "method": ("gptq",),
     "pack_dtype": ("int32",),
@@ -117,8 +116,8 @@ class Gptq:
 
 def read_gptq(config: Fields) -> Gptq:
     settings = Settings(config)
-    settings.require_known(_KEYS, _APART, _NEUTRAL)
     version = settings.choice("checkpoint_format", ("gptq", "gptq_v2"), "gptq")
+    settings.require_known(_KEYS, _APART, {**_NEUTRAL, "format": (version,)})
     return Gptq(
         bits=settings.bits(_BITS),
         group_size=settings.group_size(),
