@@ -129,14 +129,7 @@ class Op:
         """Build a node, left-out attributes filled in; ``hints`` name its results."""
         complete = {**self.defaults, **attrs}
         types = self.result_types(inputs, complete, bodies)
-        node = Node(self, tuple(inputs), complete, bodies)
-        names = tuple(hints) or self.results
-        results = tuple(
-            Value(type_, names[i] if i < len(names) else "", node, i)
-            for i, type_ in enumerate(types)
-        )
-        object.__setattr__(node, "results", results)
-        return node
+        return applied(self, inputs, complete, bodies, types, tuple(hints) or self.results)
 
     def result_types(
         self, inputs: Sequence[Value], attrs: Mapping[str, Attr], bodies: tuple[Graph, ...] = ()
@@ -179,6 +172,23 @@ class Graph:
         from inferflux.ir.print import graph_text  # print needs Graph: the one import cycle, cut
 
         return graph_text(self)
+
+
+def applied(
+    op: Op,
+    inputs: Sequence[Value],
+    attrs: Mapping[str, Attr],
+    bodies: tuple[Graph, ...],
+    types: Sequence[TensorType],
+    hints: Sequence[str],
+) -> Node:
+    """An application whose types are known; results beyond ``hints`` have no name."""
+    node = Node(op, tuple(inputs), attrs, bodies)
+    results = tuple(
+        Value(type_, hints[i] if i < len(hints) else "", node, i) for i, type_ in enumerate(types)
+    )
+    object.__setattr__(node, "results", results)
+    return node
 
 
 OPS: dict[str, Op] = {}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from inferflux.ir.graph import Graph, Node, Op, Value
+from inferflux.ir.graph import Graph, Node, Op, Value, applied
 
 Replacement = Mapping[Value, Value]  # old -> new, which computes the same
 Uses = Mapping[Value, int]  # how often a value is read, being an output included
@@ -79,7 +79,11 @@ def with_inputs(node: Node, inputs: Sequence[Value]) -> Node:
     """The same application on other operands, its results named as before."""
     if all(old is new for old, new in zip(node.inputs, inputs, strict=True)):
         return node
-    return node.op.node(inputs, node.attrs, node.bodies, [value.hint for value in node.results])
+    hints = [value.hint for value in node.results]
+    if any(old.type != new.type for old, new in zip(node.inputs, inputs, strict=True)):
+        return node.op.node(inputs, node.attrs, node.bodies, hints)
+    types = [value.type for value in node.results]  # their rule would only say so again
+    return applied(node.op, inputs, node.attrs, node.bodies, types, hints)
 
 
 def _sweep(graph: Graph, rules: Sequence[Rule]) -> dict[Value, Value]:

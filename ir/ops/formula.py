@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from inferflux.ir.graph import Array, Attr, Op, TypeRuleError, Value, require
@@ -65,6 +66,7 @@ def is_elementwise(value: Value) -> bool:
     return value.op is not None and value.op.name in ELEMENTWISE
 
 
+@lru_cache(maxsize=256)  # every layer of a model has the same few
 def _parsed(formula: str) -> ast.AST:
     try:
         return ast.parse(formula, mode="eval").body
