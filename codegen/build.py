@@ -213,7 +213,7 @@ class _TargetBuild:
             logits_stride=padded(self.config.vocab_size),
             max_step_tokens=MAX_STEP_TOKENS,
             max_workers=MAX_WORKERS,
-            attention=AttentionCut(SPAN, BLOCK, PARTIALS),
+            attention=AttentionCut(SPAN, BLOCK, PARTIALS, _window(self.config)),
         )
 
 
@@ -242,6 +242,12 @@ def _flat(phases: Sequence[Phase | Layers]) -> Iterator[Phase]:
             yield item
         else:
             yield from (phase for body in item.bodies for phase in body)
+
+
+def _window(config: ModelConfig) -> int | None:
+    """What the layers that see furthest see: all layers' attention is cut by one list."""
+    windows = [group.window for group in config.kv_groups]
+    return None if None in windows else max(each for each in windows if each)
 
 
 def _kv_groups(graph: Graph, config: ModelConfig) -> Iterator[KVGroup]:

@@ -144,7 +144,9 @@ def _step(step: CpuStep, where: str) -> Iterator[str]:
         yield f"{where}: steps of {step.max_step_tokens} tokens, not 1..{MAX_STEP_TOKENS}"
     if not 0 < step.max_workers <= MAX_WORKERS:
         yield f"{where}: {step.max_workers} workers, not 1..{MAX_WORKERS}"
-    cut = (step.attention.span_keys, step.attention.block_tokens, step.attention.max_partials)
+    attention = step.attention
+    cut = [attention.span_keys, attention.block_tokens, attention.max_partials]
+    cut += [] if attention.window is None else [attention.window]
     if not all(0 < number <= MAX_ATTENTION_CUT for number in cut):
         yield f"{where}: attention is cut by {cut}, not all of 1..{MAX_ATTENTION_CUT}"
     served = {

@@ -136,6 +136,7 @@ class AttentionCut:
     span_keys: int  # results are kept by span, and merged in order
     block_tokens: int  # of one sequence that an item takes at most
     max_partials: int  # results of one token and one span that there is room for
+    window: int | None = None  # tokens that the layer that sees furthest sees; None: all
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,9 @@ def cut_attention(starts: Array, positions: Array, cut: AttentionCut) -> Spans:
     if contexts.max() <= cut.span_keys:
         return _single_spans(tokens, counts, contexts)
     num_spans = -(-contexts // cut.span_keys)
-    work = counts * contexts
-    num_items = _num_items(work, num_spans)
+    work, unseen = _within(cut, counts, contexts)
+    seen = num_spans - unseen
+    num_items = _num_items(work, seen)
     partials = np.where(num_items > 1, counts * num_spans, 0)
     ends = np.cumsum(partials)
     if ends[-1]:
@@ -63,12 +64,21 @@ def cut_attention(starts: Array, positions: Array, cut: AttentionCut) -> Spans:
     block = np.repeat(np.arange(len(tokens)), num_items)
     part = np.arange(len(items)) - np.repeat(np.cumsum(num_items) - num_items, num_items)
     items[:, 0], items[:, 1] = tokens[block], counts[block]
-    items[:, 2] = part * num_spans[block] // num_items[block]
-    items[:, 3] = (part + 1) * num_spans[block] // num_items[block]
+    items[:, 2] = unseen[block] + part * seen[block] // num_items[block]
+    items[:, 3] = unseen[block] + (part + 1) * seen[block] // num_items[block]
+    items[part == 0, 2] = 0  # what no layer sees costs nothing: the first takes it along
     items[:, 4] = num_items[block] > 1
     items[:, 5], items[:, 6] = (ends - partials)[block], num_spans[block]
     order = np.argsort(-(work // num_items)[block], kind="stable")
     return Spans(items[order], _merges(tokens, counts, num_items, num_spans, ends - partials))
+
+
+def _within(cut: AttentionCut, counts: Array, contexts: Array) -> tuple[Array, Array]:
+    """Of each block the keys that its tokens meet, and how many spans are before all of them."""
+    if cut.window is None:
+        return counts * contexts, np.zeros_like(contexts)
+    before = np.maximum(contexts - counts + 1 - cut.window, 0)  # its first token sees none of these
+    return counts * (contexts - before), before // cut.span_keys
 
 
 def _single_spans(tokens: Array, counts: Array, contexts: Array) -> Spans:

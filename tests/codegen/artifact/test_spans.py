@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,9 +24,9 @@ def cut_of(lengths, cut=CUT):
     return cut_attention(starts, positions.astype(np.int32), cut), starts, positions
 
 
-@given(sequences)
-def test_every_token_meets_every_span_of_its_context_once(lengths):
-    spans, _, positions = cut_of(lengths)
+@given(sequences, st.sampled_from([None, 1, 24, 100]))
+def test_every_token_meets_every_span_of_its_context_once(lengths, window):
+    spans, _, positions = cut_of(lengths, replace(CUT, window=window))
     met = [list[int]() for _ in positions]
     for token, count, first, end, *_ in spans.items:
         for each in range(token, token + count):
@@ -87,3 +89,21 @@ def test_the_longest_come_first_and_all_fit_the_lists(lengths):
 def test_work_is_cut_where_it_is_long(lengths, num_items):
     cut = AttentionCut(span_keys=256, block_tokens=8, max_partials=1024)
     assert len(cut_of(lengths, cut)[0].items) == num_items
+
+
+def test_items_of_a_window_share_what_is_seen_of_it():
+    """Were all 256 spans shared out, 8 of the 65 in the window would be one item's."""
+    cut = AttentionCut(span_keys=16, block_tokens=8, max_partials=4096, window=1024)
+    spans, _, positions = cut_of([(4095, 1)], cut)
+    (position,) = positions
+    unseen = (position + 1 - cut.window) // cut.span_keys
+    seen = [end - max(first, unseen) for _, _, first, end, *_ in spans.items]
+    assert len(seen) > 16
+    assert max(seen) - min(seen) <= 1
+
+
+def test_a_long_context_behind_a_window_weighs_no_more_than_a_short_one():
+    cut = AttentionCut(span_keys=16, block_tokens=8, max_partials=4096, window=64)
+    spans, *_ = cut_of([(8000, 1), (100, 1)], cut)
+    of_long, of_short = (np.count_nonzero(spans.items[:, 0] == token) for token in (0, 1))
+    assert of_long == of_short
