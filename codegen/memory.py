@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from inferflux.codegen.stages import stages
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
@@ -75,7 +76,7 @@ class _Planner:
         self.halved = _met_by_halves(graph)
         for value in graph.inputs:
             self.memory.operands[value] = input_operand(value)
-        self._plan_nodes(graph.nodes, graph.outputs, keep=())
+        self._plan_stages(graph, keep=())
         self._plan_scratch(graph)
         return self.memory
 
@@ -98,28 +99,35 @@ class _Planner:
         columns = max((rows.columns for rows in placed if isinstance(rows, BfloatRows)), default=0)
         return max(2 * UNIT * columns // 2, TILE_SUMS)
 
-    def _plan_nodes(
-        self, nodes: Sequence[Node], outputs: Sequence[Value], keep: Sequence[Value]
-    ) -> None:
-        """``keep``: values that outlive these nodes."""
-        last = _last_uses(nodes)
-        kept = {*outputs, *keep}
-        for node in nodes:
-            if not node.inputs:
-                continue
-            dying = [v for v in dict.fromkeys(node.inputs) if last[v] is node and v not in kept]
-            self._place_results(node, dying)
+    def _plan_stages(self, graph: Graph, keep: Sequence[Value]) -> None:
+        """``keep``: values that outlive the graph's nodes.
+
+        Nodes of a stage run at once: what one of them reads is no other's place to write to.
+        """
+        order = list(stages(graph))
+        last = _last_uses(order)
+        kept = {*graph.outputs, *keep}
+        for number, stage in enumerate(order):
+            reads = Counter(value for node in stage for value in node.inputs)
+            dying = {v: n for v, n in reads.items() if last[v] == number and v not in kept}
+            for node in stage:
+                if node.inputs:
+                    self._place_results(node, dying)
             for value in dying:
                 self._release(value)
 
-    def _place_results(self, node: Node, dying: list[Value]) -> None:
+    def _place_results(self, node: Node, dying: dict[Value, int]) -> None:
+        """``dying``: what nobody reads after this stage, and how often it does.
+
+        What a result takes the place of is taken out.
+        """
         if node.op is ops.repeat:
             self._plan_repeat(node, dying)
         elif node.op is ops.sample:
             for value, name in zip(node.results, SAMPLE_OUTPUTS, strict=True):
                 self.memory.operands[value] = Array(name)
         elif overwritten := self._overwritten(node, dying):
-            dying.remove(overwritten)
+            del dying[overwritten]
             self.memory.operands[node.results[0]] = self.memory.operands[overwritten]
             for value in node.results[1:]:
                 self._place(value)
@@ -127,20 +135,16 @@ class _Planner:
             for value in node.results:
                 self._place(value)
 
-    def _overwritten(self, node: Node, dying: list[Value]) -> Value | None:
+    def _overwritten(self, node: Node, dying: Mapping[Value, int]) -> Value | None:
         """An operand whose place the result takes, of several the one where a layer wants it."""
         kernel, (result, *_) = KERNELS.get(node.op.name), node.results
         names = kernel.overwrites if kernel else ()
         read = [node.operands[name] for name in names if name in node.operands]
-        fitting = [
-            value
-            for value in read
-            if value in dying and value.type == result.type and node.inputs.count(value) == 1
-        ]
+        fitting = [value for value in read if dying.get(value) == 1 and value.type == result.type]
         home = self.homes.get(result)
         return min(fitting, key=lambda value: self.memory.operands[value] != home, default=None)
 
-    def _plan_repeat(self, node: Node, dying: list[Value]) -> None:
+    def _plan_repeat(self, node: Node, dying: dict[Value, int]) -> None:
         """Kinds of layers are planned from one state, so that what they agree on lies alike."""
         carried, invariants = parts(node).carried, parts(node).invariants
         free, sizes, most = deepcopy(self.free), self.memory.sizes, self.memory.sizes.copy()
@@ -150,7 +154,7 @@ class _Planner:
                 self.memory.operands[inner] = self.memory.operands[outer]
             for inner, outer in zip(body.outputs, carried, strict=True):
                 self.homes[inner] = self.memory.operands[outer]
-            self._plan_nodes(body.nodes, body.outputs, keep=body.inputs[len(carried) :])
+            self._plan_stages(body, keep=body.inputs[len(carried) :])
             for inner, outer in zip(body.outputs, carried, strict=True):
                 if self.memory.operands[inner] != self.memory.operands[outer]:
                     raise UnsupportedOnTarget(
@@ -162,8 +166,7 @@ class _Planner:
         self.memory.sizes = most
         for result, outer in zip(node.results, carried, strict=True):
             self.memory.operands[result] = self.memory.operands[outer]
-            if outer in dying:
-                dying.remove(outer)
+            dying.pop(outer, None)
 
     def _place(self, value: Value) -> None:
         if value.updated is not None:  # pages that an op appended to
@@ -258,11 +261,14 @@ def _met_by_halves(graph: Graph) -> Set[int]:
     return found
 
 
-def _last_uses(nodes: Sequence[Node]) -> Mapping[Value, Node]:
-    last: dict[Value, Node] = {}
-    for node in nodes:
-        last.update(dict.fromkeys(node.inputs, node))
-    return last
+def _last_uses(order: Sequence[Sequence[Node]]) -> Mapping[Value, int]:
+    """The last stage that reads a value."""
+    return {
+        value: number
+        for number, stage in enumerate(order)
+        for node in stage
+        for value in node.inputs
+    }
 
 
 def input_operand(value: Value) -> Operand:

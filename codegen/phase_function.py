@@ -28,15 +28,19 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True, slots=True)
 class PhaseFunction:
-    """What every worker calls to take part in a phase.  Equal symbols, equal texts."""
+    """What every worker calls to take part in a phase.  Equal symbols, equal texts.
+
+    ``pieces``: how many are to be waited for, an expression of the step.
+    """
 
     symbol: str
     text: str
+    pieces: str
     buffers: tuple[str, ...]
     numbers: tuple[str, ...]
 
     def call(self, index: str, places: Mapping[str, str]) -> str:
-        """The text of a call.
+        """The statement that calls it.
 
         Args:
             index: which counters are the phase's.
@@ -44,7 +48,12 @@ class PhaseFunction:
         """
         pointers = [f"{name}.data" for name in self.buffers]
         numbers = [places.get(name, name) for name in self.numbers]
-        return f'T.call_extern("int32", "{self.symbol}", {", ".join([*pointers, index, *numbers])})'
+        given = ", ".join([*pointers, index, *numbers])
+        return f'T.evaluate(T.call_extern("int32", "{self.symbol}", {given}))'
+
+    def wait(self, index: str) -> str:
+        """The statement that waits until all of its pieces are done."""
+        return f"T.evaluate(wait(sync, {index}, {self.pieces}))"
 
 
 def phase_function(
@@ -71,7 +80,7 @@ def phase_function(
     }
     symbol = f"{name}_{hashlib.sha256(canonical_json(factors)).hexdigest()[:DIGITS]}"
     text = render("phase.j2", {"symbol": symbol, **factors})
-    return PhaseFunction(symbol, text, tuple(factors["buffers"]), tuple(factors["numbers"]))
+    return PhaseFunction(symbol, text, pieces, tuple(factors["buffers"]), tuple(factors["numbers"]))
 
 
 @dataclass(frozen=True, slots=True)

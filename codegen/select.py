@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from inferflux.codegen.stages import stages
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node
@@ -17,13 +18,18 @@ Choose = Callable[[Kernel, Node, StepShape, str], Schedule]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One kernel over all its pieces.  ``when`` is a run-time condition, or None for always."""
+    """One kernel over all its pieces.
+
+    ``when`` is a run-time condition, or None for always.  Where a phase does not end its stage, the
+    next one needs nothing of it and may begin before it is done.
+    """
 
     node: Node
     kernel: Kernel
     shape: StepShape
     schedule: Schedule
     when: str | None = None
+    ends_stage: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +71,24 @@ class _Selection:
     choose: Choose
 
     def items(self, graph: Graph) -> Iterator[Phase | Layers]:
-        for node in graph.nodes:
-            if node.op is ops.repeat:
-                yield Layers(node, tuple(tuple(self._phases(body)) for body in node.bodies))
+        for stage in stages(graph):
+            if stage[0].op is ops.repeat:
+                (loop,) = stage
+                yield Layers(loop, tuple(tuple(self._phases(body)) for body in loop.bodies))
             else:
-                yield from self._node_phases(node)
+                yield from self._stage(stage)
 
     def _phases(self, body: Graph) -> Iterator[Phase]:
-        for node in body.nodes:
-            yield from self._node_phases(node)
+        for stage in stages(body):
+            yield from self._stage(stage)
 
-    def _node_phases(self, node: Node) -> Iterator[Phase]:
-        if not node.inputs:  # a constant: it lies beside the weights
-            return
+    def _stage(self, nodes: Sequence[Node]) -> Iterator[Phase]:
+        """First what every node begins with, then what ends some of them."""
+        computed = [node for node in nodes if node.inputs]  # constants lie beside the weights
+        yield from _as_one([phase for node in computed for phase in self._first(node)])
+        yield from _as_one([phase for node in computed for phase in self._second(node)])
+
+    def _first(self, node: Node) -> Iterator[Phase]:
         kernel = KERNELS.get(node.op.name)
         if kernel is None:
             raise UnsupportedOnTarget(self.target, f"op {node.op} (no kernel family implements it)")
@@ -89,11 +100,19 @@ class _Selection:
             yield self._phase(kernel, node, self.shape, "num_rows > 1")
         else:
             yield self._phase(kernel, node, self.shape, None)
-        if kernel.then:
-            yield self._phase(kernel.then, node, self.shape, None)
+
+    def _second(self, node: Node) -> Iterator[Phase]:
+        if ending := KERNELS[node.op.name].then:
+            yield self._phase(ending, node, self.shape, None)
 
     def _phase(self, kernel: Kernel, node: Node, shape: StepShape, when: str | None) -> Phase:
         return Phase(node, kernel, shape, self.choose(kernel, node, shape, self.target), when)
+
+
+def _as_one(phases: Sequence[Phase]) -> Iterator[Phase]:
+    """Phases between two barriers."""
+    yield from (replace(phase, ends_stage=False) for phase in phases[:-1])
+    yield from phases[-1:]
 
 
 def _rows_for_logits(node: Node) -> bool:

@@ -79,7 +79,7 @@ class StepWriter:
         texts, index = [], 0
         for item in phases:
             if isinstance(item, Phase):
-                texts.append(writer.call(item, str(index), {}))
+                texts.append(writer.call(item, index, "", {}))
             else:
                 texts.append(writer.layers(item, index, bases[item.node]))
             index += _num_phases(item)
@@ -104,18 +104,31 @@ class StepWriter:
 
 @dataclass(frozen=True, slots=True)
 class _CallWriter:
-    """Writes the calls of phases, and keeps the functions that they call, each once."""
+    """Writes the calls of phases, and keeps the functions that they call, each once.
+
+    ``begun``: the waits that the stage being written is to end with.
+    """
 
     phases: PhaseWriter
     functions: dict[str, PhaseFunction] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
 
-    def call(self, phase: Phase, index: str, stacked: Mapping[str, str]) -> str:
+    def call(self, phase: Phase, number: int, per_layer: str, stacked: Mapping[str, str]) -> str:
+        """A phase's call; of the last of a stage also waits for all that the stage began.
+
+        Args:
+            number: which counters are the phase's; in layers, in the first of them.
+            per_layer: what a layer adds to that.
+        """
+        index = f"{number}{per_layer}"
         function, call = self.phases.write(phase, index, stacked)
         self.functions[function.symbol] = function
-        title = f"# {_title(phase.node)}"
-        if phase.when:
-            return f"{title}\nif {phase.when}:\n    T.evaluate({call})"
-        return f"{title}\nT.evaluate({call})"
+        lines = [f"# {_title(phase.node)}", _only(phase.when, call)]
+        self.begun.append(_only(phase.when, function.wait(index)))
+        if phase.ends_stage:
+            lines += self.begun
+            self.begun.clear()
+        return "\n".join(lines)
 
     def layers(self, layers: Layers, index: int, bases: tuple[tuple[int, int], ...]) -> str:
         stacked = stacked_attributes(layers.node)
@@ -124,8 +137,8 @@ class _CallWriter:
         kinds = []
         for body, (base, stride) in zip(layers.bodies, bases, strict=True):
             phases = [
-                self.call(phase, f"{index + position} + layer * {layers.phases_per_layer}", dtypes)
-                for position, phase in enumerate(body)
+                self.call(phase, number, f" + layer * {layers.phases_per_layer}", dtypes)
+                for number, phase in enumerate(body, start=index)
             ]
             kinds.append({"base": base, "stride": stride, "phases": phases})
         return render(
@@ -157,6 +170,11 @@ def _dtype(values: tuple[Attr, ...]) -> str:
 def _places(kinds: tuple[int, ...]) -> tuple[int, ...]:
     """For each layer, how many layers of its kind come before it."""
     return tuple(kinds[:layer].count(kind) for layer, kind in enumerate(kinds))
+
+
+def _only(when: str | None, statement: str) -> str:
+    """A statement under a condition of the step, if there is one."""
+    return f"if {when}:\n    {statement}" if when else statement
 
 
 def _title(node: Node) -> str:

@@ -149,7 +149,7 @@ def _step(name: str, pieces: int, given: Mapping[str, int]) -> StepText:
             "scalars": SCALARS,
             "buffers": _BUFFERS,
             "tile_shapes": (),
-            "phases": f"T.evaluate({function.call('0', {})})",
+            "phases": f"{function.call('0', {})}\n{function.wait('0')}",
         },
     )
     return StepText(f"roof_{name}", "i8x32", StepShape(1, 1), text, 1, (function,))

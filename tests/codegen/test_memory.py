@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inferflux.codegen.memory import MAX_WORKERS, plan_memory
+from inferflux.codegen.stages import stages
 from inferflux.codegen.target import UnsupportedOnTarget
 from inferflux.codegen.weights import plan_weights
 from inferflux.ir import frontend, ops, passes
@@ -13,6 +14,7 @@ from inferflux.ir.ops.repeat import parts
 from inferflux.ir.passes import PassConfig
 from inferflux.ir.passes.choose_layouts import choose_layouts
 from inferflux.ir.types import F32, I32, tensor
+from inferflux.kernels import KERNELS
 from inferflux.kernels.storage import FloatRows, Int8Rows
 
 MAX_TOKENS, PADDED = 32, 48  # rows: 16 more are computed and not read
@@ -54,25 +56,31 @@ def overlap(one, other):
 
 def updated(node):
     """The operands whose places a node's results take over."""
-    if node.op is ops.linear_residual:
-        return {node.inputs[2]}
-    return set(parts(node).carried) if node.bodies else set()
+    if node.bodies:
+        return set(parts(node).carried)
+    names = KERNELS[node.op.name].overwrites if node.inputs else ()
+    return {node.operands[name] for name in names if name in node.operands}
 
 
 def assert_apart(graph, memory, invariants=()):
-    """At every node, what it makes lies apart from all that it reads and that is read later."""
-    alive = set(invariants)
-    for number, node in enumerate(graph.nodes):
-        later = {value for other in graph.nodes[number + 1 :] for value in other.inputs}
-        alive |= set(node.inputs)
-        for body in node.bodies:
-            assert_apart(body, memory, body.inputs[len(body.outputs) :])
-        needed = alive & (later | {*graph.outputs, *invariants, *node.inputs})
-        for result in node.results:
-            for value in needed - updated(node):
-                one, other = memory.operands[result], memory.operands.get(value)
-                assert not overlap(one, other), f"{result} over {value}"
-        alive |= set(node.results)
+    """What a stage makes lies apart from all that it reads and that is read later, and itself."""
+    alive, order = set(invariants), list(stages(graph))
+    for number, stage in enumerate(order):
+        read = {value for node in stage for value in node.inputs}
+        later = {value for other in order[number + 1 :] for node in other for value in node.inputs}
+        alive |= read
+        for node in stage:
+            for body in node.bodies:
+                assert_apart(body, memory, body.inputs[len(body.outputs) :])
+            beside = {value for other in stage if other is not node for value in other.results}
+            others = {value for other in stage if other is not node for value in other.inputs}
+            own = updated(node) - others
+            needed = alive & (later | {*graph.outputs, *invariants} | read) | beside
+            for result in node.results:
+                for value in needed - own - set(node.results):
+                    one, other = memory.operands[result], memory.operands.get(value)
+                    assert not overlap(one, other), f"{result} over {value}"
+        alive |= {value for node in stage for value in node.results}
 
 
 def test_no_two_values_that_live_at_once_overlap(graph):

@@ -52,12 +52,16 @@ def pool_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for index in range(PHASES)
     ]
-    calls = [each.call(str(index), {}) for index, each in enumerate(functions)]
+    calls = [
+        statement
+        for index, each in enumerate(functions)
+        for statement in (each.call(str(index), {}), each.wait(str(index)))
+    ]
     text = STEP.format(
         scalars=", ".join(f"{name}: T.int32" for name in SCALARS),
         num_counters=counters(PHASES),
         num_done=PHASES * PIECES,
-        calls="\n".join(f"    T.evaluate({call})" for call in calls),
+        calls="\n".join(f"    {statement}" for statement in calls),
     )
     machine, facts = platform.machine(), TARGETS["cpu:portable"]
     target = replace(facts, machines={machine: facts.machines[machine]})

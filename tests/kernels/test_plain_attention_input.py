@@ -126,7 +126,10 @@ def assert_like(assert_close, case, got, expected):
     ("case", "message"),
     [
         (Case(head_dim=24, turned=24), "op norm_heads with head_dim 24, not a multiple of 16"),
-        (Case(head_dim=48, pages=I8PAGE), "op append_keys with head_dim 48, not a multiple of 32"),
+        (
+            Case(head_dim=48, pages=I8PAGE),
+            "op append_values with head_dim 48, not a multiple of 32",
+        ),
     ],
 )
 def test_parts_of_vectors_are_refused_by_name(case, message):
