@@ -201,7 +201,7 @@ class SmallStep:
     ) -> None:
         self.graph = choose_layouts(graph, PassConfig())
         self.row_block = shape.row_block
-        self.tensors = _tensors(self.graph, seed)
+        self.tensors = _beside("weights.py").tensors_of(self.graph, seed)
         plan = plan_weights(self.graph, target.name)
         files = {name: SimpleNamespace(raw=raw, convert=None) for name, raw in self.tensors.items()}
         source = SimpleNamespace(tensors=files, release=lambda: None)  # nothing is mapped
@@ -349,19 +349,6 @@ def _function_text(body: str, arrays: Mapping[str, Array]) -> str:
         "        worker: T.let = T.int32(0)\n"
         f"{indented}\n"
     )
-
-
-def _tensors(graph: Graph, seed: int) -> dict[str, Array]:
-    """For every weight of the graph, tensors as a file holds them: unit variance of products."""
-    some_weight = _beside("weights.py").some_weight
-    tensors: dict[str, Array] = {}
-    for index, weight in enumerate(graph.weights):
-        shape = tuple(int(dim) for dim in weight.type.shape)
-        spread = shape[-1] ** -0.5 if weight.type.layout else 1.0
-        values = some_weight(weight.type.dtype, shape, spread, (seed, index))
-        parts = values.reshape(len(weight.sources), -1)
-        tensors.update(zip(weight.sources, parts, strict=True))
-    return tensors
 
 
 def _take_rows_as_arguments(graph: Graph, memory: MemoryPlan) -> None:

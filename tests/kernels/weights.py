@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from inferflux.ir.graph import Graph
 from inferflux.ir.quantised import dequantise, quantise
 from inferflux.ir.types import (
     MXFP4,
@@ -32,6 +33,18 @@ HALVES_AT = {
     Q5_K: (0, 2),
     Q6_K: (208,),
 }  # bytes
+
+
+def tensors_of(graph: Graph, seed: int) -> dict[str, Array]:
+    """For every weight of the graph, tensors as a file holds them: unit variance of products."""
+    tensors: dict[str, Array] = {}
+    for index, weight in enumerate(graph.weights):
+        shape = tuple(int(dim) for dim in weight.type.shape)
+        spread = shape[-1] ** -0.5 if weight.type.layout else 1.0
+        values = some_weight(weight.type.dtype, shape, spread, (seed, index))
+        parts = values.reshape(len(weight.sources), -1)
+        tensors.update(zip(weight.sources, parts, strict=True))
+    return tensors
 
 
 def some_weight(dtype: DType, shape: tuple[int, ...], spread: float, seed: Any) -> Array:
