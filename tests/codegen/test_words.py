@@ -52,6 +52,13 @@ def apply(x: T.Buffer((256,), "uint8"), out: T.Buffer((256,), "uint8")):
     for i in T.serial(4):
         out[bytes64(i * 64)] = look_up({table}, x[bytes64(i * 64)])
 """
+CHOOSE = """
+@T.prim_func(s_tir=True)
+def apply(out: T.Buffer((64,), "{dtype}")):
+    T.func_attr({{"global_symbol": "apply", "tirx.noalias": True}})
+    for i in T.serial({size}):
+        out[i] = choose(i, {values})
+"""
 EXPONENTS = """
 @T.prim_func(s_tir=True)
 def apply(x: T.Buffer((256,), "uint8"), out: T.Buffer((256,), "float32")):
@@ -210,6 +217,26 @@ def test_look_up_finds_every_entry(compiled, table):
     out = np.zeros(256, np.uint8)
     compiled(LOOK_UP.format(table=list(table)), indices, out)
     np.testing.assert_array_equal(out, np.array(table)[indices])
+
+
+@pytest.mark.parametrize("target", ["cpu:portable"], indirect=True)
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0] * 64,
+        [0, 1, 1, 0] * 16,  # 63 of a bit are a word
+        list(range(64)),
+        [2**31 - 1, 0, 2**30, 1, 2**31 - 1],
+        [-1, 5, -(2**31)],
+        [0.5, -3.0, 0.0],
+    ],
+    ids=lambda values: f"{len(values)} from {values[0]}",
+)
+def test_a_number_is_chosen_of_any_list(compiled, values):
+    dtype = "float32" if isinstance(values[0], float) else "int32"
+    out = np.zeros(64, dtype)
+    compiled(CHOOSE.format(dtype=dtype, size=len(values), values=values), out)
+    assert out[: len(values)].tolist() == values
 
 
 def test_every_exponent_of_eight_bits_is_its_power_of_two(compiled):
