@@ -66,6 +66,13 @@ _LAYERS: Final = Evidence(
     "tests/ir/frontend/test_quantised_layers.py::test_values_are_those_of_the_format",
     tries="NAMES",
 )
+_PACKAGE: Final = Evidence(
+    "the package gptqmodel, directories of its own and their values, within 2e-4",
+    "tests/oracle/test_quantising_package.py"
+    "::test_what_the_package_quantised_computes_what_its_values_compute",
+    tries="quantising_package.OPTIONS",
+)
+_PACKAGED: Final = ("gptq", "awq")
 _STACKS: Final = Evidence(
     "the gguf package's blocks of the same values, to the bit",
     "tests/ir/frontend/test_mxfp4.py::test_its_tensors_are_those_of_the_gguf_to_the_bit",
@@ -173,7 +180,8 @@ def _numbers() -> Iterator[Entry]:
 
 def _methods() -> Iterator[Entry]:
     for name in METHODS:
-        yield Entry(name, {}, (_STACKS if name == "mxfp4" else _LAYERS,))
+        by_package = (_PACKAGE,) if name in _PACKAGED else ()
+        yield Entry(name, {}, (_STACKS if name == "mxfp4" else _LAYERS, *by_package))
 
 
 def _quantisers() -> Iterator[Entry]:

@@ -171,6 +171,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--vocabularies", type=Path, help="llama.cpp's folder of ggml-vocab-*.gguf")
     parser.addoption("--neon", action="store_true", help="run kernels on an emulated AArch64")
     parser.addoption("--llama-python", help="an interpreter that imports llama_cpp")
+    parser.addoption("--gptqmodel-python", help="an interpreter that imports gptqmodel")
 
 
 @pytest.fixture
