@@ -187,8 +187,10 @@ class _Planner:
                 scales=self._take("scratch_f32", blocks),
                 scaled_sums=self._take("scratch_f32", blocks),
                 corrections=self._take("scratch_i32", blocks),
-                first_corrections=(
-                    self._take("scratch_i32", blocks) if width in self.halved else None
+                half_corrections=(
+                    (self._take("scratch_i32", blocks), self._take("scratch_i32", blocks))
+                    if width in self.halved
+                    else None
                 ),
             )
         elif width == self.vocab_size and value.type.shape[0] == "R":
@@ -226,8 +228,8 @@ class _Planner:
                 self._give("scratch_f32", columns // 32, rows.scales)
                 self._give("scratch_f32", columns // 32, rows.scaled_sums)
                 self._give("scratch_i32", columns // 32, rows.corrections)
-                if rows.first_corrections is not None:
-                    self._give("scratch_i32", columns // 32, rows.first_corrections)
+                for each in rows.half_corrections or ():
+                    self._give("scratch_i32", columns // 32, each)
             case BfloatRows(columns=columns) as rows:
                 self._give("scratch_i32", columns // 2, rows.base)
             case IntRows() as rows:

@@ -44,6 +44,11 @@ class Format:
         return max(self.table).bit_length() if self.table else sum(self.planes)
 
     @property
+    def unit(self) -> float:
+        """What 1 stands for in a sum of products that has its offset taken back: see ``Dots``."""
+        return self.offset / 128 or 1.0
+
+    @property
     def parts(self) -> int:
         """Groups that begin in a line of the first plane."""
         return 8 // self.planes[0]

@@ -42,8 +42,8 @@ class Int8Rows:
     """i8x32[rows, columns]: int8 values, and per block of 32 a scale and sums of the values.
 
     ``scaled_sum`` is scale * sum (what a minimum is multiplied with); ``correction`` is -128 * sum
-    (what takes back the 128 that is added to signed weights to make them unsigned). The correction
-    of 16 columns is kept, that of a block's first, where weights with scales of 16 meet the rows.
+    (what takes back the 128 that is added to signed weights to make them unsigned). Those of a
+    block's halves are kept, too, where weights with scales of 16 columns meet the rows.
     """
 
     columns: int
@@ -51,7 +51,7 @@ class Int8Rows:
     scales: int  # offset in scratch_f32
     scaled_sums: int  # offset in scratch_f32
     corrections: int  # offset in scratch_i32
-    first_corrections: int | None = None  # the same, where they are kept
+    half_corrections: tuple[int, int] | None = None  # the same, where they are kept
     listed: str = ""
 
     form: str = "i8x32"
@@ -72,9 +72,9 @@ class Int8Rows:
     def correction(self, row: str, block: str) -> str:
         return f"scratch_i32[{self.corrections} + {self._at(row, block)}]"
 
-    def first_correction(self, row: str, block: str) -> str:
-        assert self.first_corrections is not None, "the memory plan keeps what a reader needs"
-        return f"scratch_i32[{self.first_corrections} + {self._at(row, block)}]"
+    def half_correction(self, row: str, block: str, half: int) -> str:
+        assert self.half_corrections is not None, "the memory plan keeps what a reader needs"
+        return f"scratch_i32[{self.half_corrections[half]} + {self._at(row, block)}]"
 
     def _at(self, row: str, block: str) -> str:
         return f"{_listed(self.listed, row)} * {self.blocks} + {block}"
@@ -84,20 +84,14 @@ class Int8Rows:
         if halves == 1:
             return [self.scaled_sum(row, block)]
         factor = f"({self.scale(row, block)} * T.float32({-1 / 128}))"
-        sums = self.corrections_of(128, row, block, halves)
+        sums = self.corrections_of(row, block, halves)
         return [f'T.cast({each}, "float32") * {factor}' for each in sums]
 
-    def corrections_of(self, offset: int, row: str, block: str, halves: int) -> list[str]:
-        """-offset * sum, for a power of two up to 128, of a block or of each half of it."""
-        if not offset:
-            return ["T.int32(0)"] * halves
-        kept = [self.correction(row, block)]
-        if halves == 2:
-            first = self.first_correction(row, block)
-            kept = [first, f"({kept[0]} - {first})"]
-        if offset == 128:
-            return kept
-        return [f"T.shift_right({sums}, {8 - offset.bit_length()})" for sums in kept]
+    def corrections_of(self, row: str, block: str, halves: int) -> list[str]:
+        """-128 * sum, of a block or of each half of it."""
+        if halves == 1:
+            return [self.correction(row, block)]
+        return [self.half_correction(row, block, half) for half in range(halves)]
 
 
 @dataclass(frozen=True, slots=True)

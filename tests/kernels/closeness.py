@@ -45,7 +45,7 @@ def _assert_quantised(got: Any, expected: QuantisedRows) -> None:
     assert np.count_nonzero(difference) <= 0.01 * difference.size  # those that were nearly halves
     sums = got.values.reshape(*got.scales.shape, 32).sum(axis=-1, dtype=np.int32)
     np.testing.assert_array_equal(got.corrections, -128 * sums)
-    if got.first_corrections is not None:
+    if got.half_corrections:
         halves = got.values.reshape(*got.scales.shape, 2, 16).sum(axis=-1, dtype=np.int32)
-        np.testing.assert_array_equal(got.first_corrections, -128 * halves[..., 0])
+        np.testing.assert_array_equal(np.stack(got.half_corrections, axis=-1), -128 * halves)
     np.testing.assert_allclose(got.scaled_sums, got.scales * sums, rtol=1e-6)

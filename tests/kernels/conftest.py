@@ -177,7 +177,7 @@ class Int8Result:
     scales: Array
     scaled_sums: Array
     corrections: Array
-    first_corrections: Array | None  # where a reader wants them
+    half_corrections: tuple[Array, ...] | None  # where a reader wants them
 
 
 class SmallStep:
@@ -293,9 +293,8 @@ class SmallStep:
                     _at(buffers["scratch_f32"], at.scales, blocks),
                     _at(buffers["scratch_f32"], at.scaled_sums, blocks),
                     _at(buffers["scratch_i32"], at.corrections, blocks),
-                    None
-                    if at.first_corrections is None
-                    else _at(buffers["scratch_i32"], at.first_corrections, blocks),
+                    at.half_corrections
+                    and tuple(_at(buffers["scratch_i32"], n, blocks) for n in at.half_corrections),
                 )
             case storage.BfloatRows() as at:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]

@@ -90,6 +90,6 @@ def test_what_a_format_with_halves_reads_is_made_by_every_producer(compile_graph
     step = compile_graph(graph, 2)
     given = {"x": rows_of(5, 256)}
     results, expected = step(given), step.meaning(given)
-    assert all(rows.first_corrections is not None for rows in results[:2])
+    assert all(rows.half_corrections for rows in results[:2])
     for got, meant in zip(results[:2], expected, strict=False):
         assert_close(got, meant)

@@ -37,10 +37,13 @@ class Dots(Words, ABC):
     ) -> Expr:
         """total + for each row of the panel, 4 weights of a group times 4 values."""
 
-    def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
-        """The sums as floats. ``correction`` takes back what is added to weights as stored."""
-        if not self._are_signed(bits):
-            total = total + self._t.broadcast(correction, LANES)
+    def dot_floats(self, total: Expr, correction: Expr, bits: int, offset: int) -> Expr:
+        """The sums as floats; 128 / offset times as large, if weights are stored with an offset.
+
+        ``correction`` takes back what the offset added: it is -128 times the sum of the values.
+        """
+        if offset and not self._are_signed(bits):
+            total = total * self._integer(128 // offset) + self._t.broadcast(correction, LANES)
         return self._t.cast(total, "float32x16")
 
     def _sum(self, bits: int) -> tuple[int, str]:
@@ -86,8 +89,11 @@ class FloatDots(Dots):
             total = total + weight * value
         return total
 
-    def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
-        return total + self._t.broadcast(self._t.cast(correction, "float32"), LANES)
+    def dot_floats(self, total: Expr, correction: Expr, bits: int, offset: int) -> Expr:
+        if not offset:
+            return total
+        taken_back = self._t.broadcast(self._t.cast(correction, "float32"), LANES)
+        return total * self._float(128 // offset) + taken_back
 
     def _sum(self, bits: int) -> tuple[int, str]:
         return LANES, "float32"

@@ -27,10 +27,10 @@ class MaddDots(Dots):
             halves.append(self._part(total, half, lanes // 2) + added)
         return self._joined(halves, lanes)
 
-    def dot_floats(self, total: Expr, correction: Expr, bits: int) -> Expr:
+    def dot_floats(self, total: Expr, correction: Expr, bits: int, offset: int) -> Expr:
         if self._fits_16(bits):
             total = self._joined([self._pairs(self._part(total, h, 16)) for h in range(2)], LANES)
-        return super().dot_floats(total, correction, bits)
+        return super().dot_floats(total, correction, bits, offset)
 
     def _of_unsigned(self, weights: Buffer, at_weights: Expr, values: Buffer, at: Expr) -> Expr:
         return self._products(self._unsigned(weights, at_weights, 32), self._four(values, at, 32))
