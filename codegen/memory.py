@@ -13,7 +13,7 @@ from inferflux.codegen.weights import WeightPlan
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node, Value
 from inferflux.ir.ops.repeat import parts
-from inferflux.ir.types import BF16, I8PAGE, I8X32, I32
+from inferflux.ir.types import BF16, I8PAGE, I8X32, I8X256, I32, INT8_ROWS
 from inferflux.kernels import KERNELS
 from inferflux.kernels.formats import FORMATS
 from inferflux.kernels.storage import (
@@ -26,6 +26,7 @@ from inferflux.kernels.storage import (
     IntRows,
     Operand,
     Pages,
+    SuperRows,
 )
 
 MAX_WORKERS = 64
@@ -179,7 +180,17 @@ class _Planner:
             self.memory.operands[value] = IntRows(width, base)
         elif value.type.dtype == BF16:
             self.memory.operands[value] = BfloatRows(width, self._take("scratch_i32", width // 2))
-        elif value.type.dtype.is_quantised:
+        elif value.type.dtype == I8X256:
+            self.memory.operands[value] = SuperRows(
+                columns=width,
+                values=self._take("scratch_i8", width),
+                scales=self._take("scratch_f32", width // 256),
+                sums=self._take("scratch_i32", width // 64),
+                half_sums=(
+                    self._take("scratch_i32", width // 32) if width in self.halved else None
+                ),
+            )
+        elif value.type.dtype == I8X32:
             blocks = width // 32
             self.memory.operands[value] = Int8Rows(
                 columns=width,
@@ -230,6 +241,12 @@ class _Planner:
                 self._give("scratch_i32", columns // 32, rows.corrections)
                 for each in rows.half_corrections or ():
                     self._give("scratch_i32", columns // 32, each)
+            case SuperRows(columns=columns) as rows:
+                self._give("scratch_i8", columns, rows.values)
+                self._give("scratch_f32", columns // 256, rows.scales)
+                self._give("scratch_i32", columns // 64, rows.sums)
+                if rows.half_sums is not None:
+                    self._give("scratch_i32", columns // 32, rows.half_sums)
             case BfloatRows(columns=columns) as rows:
                 self._give("scratch_i32", columns // 2, rows.base)
             case IntRows() as rows:
@@ -258,7 +275,7 @@ def _met_by_halves(graph: Graph) -> Set[int]:
     for _, node in _kernel_nodes(graph):
         formats = [FORMATS.get(value.type.dtype.name) for value in node.inputs]
         if any(each is not None and each.halves > 1 for each in formats):
-            rows = (value.type for value in node.inputs if value.type.dtype == I8X32)
+            rows = (value.type for value in node.inputs if value.type.dtype in INT8_ROWS)
             found.update(int(each.shape[-1]) for each in rows)
     return found
 

@@ -45,14 +45,16 @@ Q6_K = DType("q6_k", 210, block=256)  # 16 x int8, 256 x 6 bit:            w = s
 IQ4_NL = DType("iq4_nl", 18, block=32)  # f16 scale:                       w = scale * table[q]
 IQ4_XS = DType("iq4_xs", 136, block=256)  # f16 scale of 8 x 6 bit:        w = scale * table[q]
 MXFP4 = DType("mxfp4", 17, block=32)  # a power of two:                    w = scale * fp4[q]
-# Activations on their way into an integer dot product: int8, one f32 scale for 32 of a row.
+# Activations on their way into an integer dot product: int8, one f32 scale for so many of a row.
 I8X32 = DType("i8x32", 36, block=32)
+I8X256 = DType("i8x256", 260, block=256)
 # Elements of KV pages: int8, one f16 scale for 32 of a token's head, wherever in the page they lie.
 I8PAGE = DType("i8page", 34, block=32)
 
+INT8_ROWS = (I8X32, I8X256)
 FLOATS = (F32, F16, BF16)  # a weight of these holds its values as they are
 BLOCKS = (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4)
-DTYPES = {dtype.name: dtype for dtype in (*FLOATS, I32, U64, *BLOCKS, I8X32, I8PAGE)}
+DTYPES = {dtype.name: dtype for dtype in (*FLOATS, I32, U64, *BLOCKS, *INT8_ROWS, I8PAGE)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,42 @@ class Int8Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class SuperRows:
+    """i8x256[rows, columns]: int8 values, and per super-block of 256 a scale and sums of values.
+
+    A sum is of 32 columns; where weights with scales of 16 meet the rows, those are kept, too. Two
+    neighbours are an element: int16, the first in the lower half.
+    """
+
+    columns: int
+    values: int  # offset in scratch_i8
+    scales: int  # offset in scratch_f32
+    sums: int  # offset in scratch_i32
+    half_sums: int | None = None  # the same, of 16 columns
+    listed: str = ""
+
+    form: str = "i8x256"
+
+    @property
+    def super_blocks(self) -> int:
+        return self.columns // 256
+
+    def value(self, row: str, column: str) -> str:
+        return f"{self.values} + {_listed(self.listed, row)} * {self.columns} + {column}"
+
+    def scale(self, row: str, super_block: str) -> str:
+        at = f"{_listed(self.listed, row)} * {self.super_blocks} + {super_block}"
+        return f"scratch_f32[{self.scales} + {at}]"
+
+    def sums_at(self, row: str, pair: str, halves: int = 1) -> str:
+        """Two sums, of neighbouring blocks, or of a block's halves."""
+        base = self.sums if halves == 1 else self.half_sums
+        assert base is not None, "the memory plan keeps what a reader needs"
+        pairs = self.columns // 64 * halves
+        return f"scratch_i32[{base} + {_listed(self.listed, row)} * {pairs} + {pair}]"
+
+
+@dataclass(frozen=True, slots=True)
 class BfloatRows:
     """bf16[rows, columns] in scratch_i32, two adjacent columns an element."""
 
@@ -227,7 +263,16 @@ class Pages:
 
 Weight = Panels | ExpertPanels | Vector  # what lies in the arena of weights
 Operand = (
-    FloatRows | Int8Rows | BfloatRows | IntRows | Panels | ExpertPanels | Vector | Array | Pages
+    FloatRows
+    | Int8Rows
+    | SuperRows
+    | BfloatRows
+    | IntRows
+    | Panels
+    | ExpertPanels
+    | Vector
+    | Array
+    | Pages
 )
 
 

@@ -8,7 +8,7 @@ from inferflux.codegen.autotune.task import Task
 from inferflux.codegen.memory import PAGES_RANK
 from inferflux.ir import ops
 from inferflux.ir.graph import Attr, Graph, Stacked, Value
-from inferflux.ir.types import BF16, F32, I8X32, TensorType
+from inferflux.ir.types import BF16, F32, INT8_ROWS, TensorType
 
 LAYER = "layer"  # the attribute that says which layer's part of a page is meant
 LAYER_AXIS = 1  # of pages
@@ -66,7 +66,7 @@ class _Operands:
 
 def _is_narrow(type_: TensorType) -> bool:
     """Whether a value is rows on their way into a product."""
-    return type_.dtype in (I8X32, BF16) and len(type_.shape) == 2
+    return type_.dtype in (*INT8_ROWS, BF16) and len(type_.shape) == 2
 
 
 def _attr(name: str, value: Attr, task: Task, num_layers: int) -> Attr:

@@ -22,12 +22,12 @@ from inferflux.codegen.select import Layers, Phase, default_schedule
 from inferflux.codegen.targets import TARGETS
 from inferflux.codegen.weights import weight_operand
 from inferflux.ir.graph import Node, Stacked, Value
-from inferflux.ir.types import BF16, F32, I8X32
+from inferflux.ir.types import BF16, F32, I8X32, I8X256
 from inferflux.kernels.kernel import Kernel, StepShape
-from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand
+from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, SuperRows
 
 DIGITS = 32  # of sha256, the first half
-PARTS = 4  # of int8 rows, each in a place of its own
+PARTS = 6  # of int8 rows, each in a place of its own
 
 
 def own_text(kernel: Kernel, node: Node, shape: StepShape, target: str) -> str:
@@ -94,7 +94,10 @@ def _place(name: str, value: Value, number: int) -> Operand:
         case ("T" | "R", int(width)) if value.type.dtype == F32:
             return FloatRows(width, number, padded(width))
         case ("T" | "R", int(width)) if value.type.dtype == I8X32:
-            return Int8Rows(width, number, number + 1, number + 2, number + 3)
+            parts = range(number, number + PARTS)
+            return Int8Rows(width, parts[0], parts[1], parts[2], parts[3], (parts[4], parts[5]))
+        case ("T" | "R", int(width)) if value.type.dtype == I8X256:
+            return SuperRows(width, number, number + 1, number + 2, half_sums=number + 3)
         case shape if all(isinstance(dim, int) for dim in shape):
             return weight_operand(value, name)
         case _:  # pages, or an array of the step's

@@ -16,7 +16,7 @@ from inferflux.ir.quantised import BfloatRows as BfloatValues
 from inferflux.ir.quantised import QuantisedRows
 from inferflux.ir.types import I8PAGE
 from inferflux.kernels.linear.layouts import pair_order
-from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages
+from inferflux.kernels.storage import BfloatRows, FloatRows, Int8Rows, Operand, Pages, SuperRows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -68,7 +68,7 @@ def _agrees(place: Operand, buffers: Mapping[str, Array], wanted: Any) -> bool:
         case FloatRows():
             rows = buffers[place.buffer][place.base :][: len(wanted) * place.stride]
             return _is_close(rows.reshape(len(wanted), -1)[:, : place.columns], wanted)
-        case Int8Rows():
+        case Int8Rows() | SuperRows():
             assert isinstance(wanted, QuantisedRows)
             return _is_close_int8(place, buffers, wanted)
         case BfloatRows():
@@ -106,7 +106,9 @@ def _is_close(got: Array, wanted: Array) -> bool:
     return bool((np.abs(got.astype(np.float64) - wanted) <= tolerance).all())  # a NaN is not
 
 
-def _is_close_int8(place: Int8Rows, buffers: Mapping[str, Array], wanted: QuantisedRows) -> bool:
+def _is_close_int8(
+    place: Int8Rows | SuperRows, buffers: Mapping[str, Array], wanted: QuantisedRows
+) -> bool:
     size, blocks = wanted.values.size, wanted.scales.size
     values = buffers["scratch_i8"][place.values :][:size].reshape(wanted.values.shape)
     scales = buffers["scratch_f32"][place.scales :][:blocks].reshape(wanted.scales.shape)

@@ -11,10 +11,10 @@ from inferflux.codegen.autotune.task import Task, tasks
 from inferflux.codegen.autotune.trial import DeviceTrials
 from inferflux.codegen.autotune.variants import variants_of
 from inferflux.codegen.roofline.roofs import median_seconds
+from inferflux.codegen.roofline.work import arithmetic_of
 from inferflux.codegen.select import Choose
 from inferflux.codegen.target import CpuTarget
-from inferflux.ir.graph import Graph, Node
-from inferflux.ir.types import BF16, I8X32
+from inferflux.ir.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,8 @@ def _measure(
         seconds=median_seconds(launch),
         bytes_read=bytes_read(task),
         multiply_adds=multiply_adds(task),
-        arithmetic=_arithmetic(phase.node),
+        arithmetic=arithmetic_of(phase.node),
     )
-
-
-def _arithmetic(node: Node) -> str:
-    """What the activations are narrowed to, if they are."""
-    dtypes = {value.type.dtype for value in node.inputs if not value.type.layout}
-    return next((dtype.name for dtype in (I8X32, BF16) if dtype in dtypes), "f32")
 
 
 def _name(task: Task) -> str:

@@ -11,7 +11,7 @@ from inferflux.codegen.memory import PAGES_RANK
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Node
 from inferflux.ir.ops.repeat import layer_kinds
-from inferflux.ir.types import BF16, I8X32, TensorType
+from inferflux.ir.types import BF16, I8X32, INT8_ROWS, TensorType
 
 _OF_EXPERTS = (ops.expert_gate_up, ops.expert_gate_up_quantise, ops.expert_linear)
 
@@ -47,7 +47,9 @@ def step_work(graph: Graph, num_tokens: int, context: int) -> Iterator[Work]:
 def arithmetic_of(node: Node) -> str:
     """What the activations are narrowed to, if they are."""
     dtypes = {value.type.dtype for value in node.inputs if not value.type.layout}
-    return next((dtype.name for dtype in (I8X32, BF16) if dtype in dtypes), "f32")
+    if not dtypes.isdisjoint(INT8_ROWS):  # a scale for more columns makes them no other products
+        return I8X32.name
+    return BF16.name if BF16 in dtypes else "f32"
 
 
 def _products(node: Node, num_tokens: int) -> Work:

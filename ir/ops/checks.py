@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from inferflux.ir.graph import require
-from inferflux.ir.types import BF16, DTYPES, F32, FLOATS, I8X32, I32, DType, TensorType
+from inferflux.ir.types import (
+    BF16,
+    DTYPES,
+    F32,
+    FLOATS,
+    I8X32,
+    I8X256,
+    I32,
+    INT8_ROWS,
+    DType,
+    TensorType,
+)
 
 
 def require_f32(**operands: TensorType) -> None:
@@ -48,24 +59,41 @@ def require_blocks(name: str, type_: TensorType, dtype: DType) -> None:
 
 
 def require_product(x: TensorType, weight: TensorType, *, x_name: str = "x") -> None:
-    """``x @ weight.T`` exists.  i8x32 rows meet quantised weights, f32 and bf16 rows any weight."""
+    """``x @ weight.T`` exists.  f32 and bf16 rows meet any weight, int8 rows quantised ones.
+
+    Rows of i8x256 meet weights whose blocks are as long, so that scales change at once.
+    """
     require_rows(**{x_name: x, "weight": weight})
     require(isinstance(weight.shape[0], int), f"weight is {weight}, its rows must be counted")
     require(x.shape[1] == weight.shape[1], f"rows of {x_name} {x} do not fit weight {weight}")
-    require(x.dtype in (F32, BF16, I8X32), f"{x_name} is {x}, must be f32, bf16 or i8x32")
+    rows = (F32, BF16, *INT8_ROWS)
+    require(x.dtype in rows, f"{x_name} is {x}, must be one of {', '.join(map(str, rows))}")
     floats = weight.dtype in FLOATS
     require(
         floats or weight.dtype.is_quantised, f"weight is {weight}, must be a float or quantised"
     )
-    require(weight.dtype != I8X32, f"weight is {weight}: i8x32 is for activations")
+    require(weight.dtype not in INT8_ROWS, f"weight is {weight}: {weight.dtype} is for activations")
     require(
-        not (floats and x.dtype == I8X32), f"{x_name} {x} needs a quantised weight, not {weight}"
+        not (floats and x.dtype in INT8_ROWS),
+        f"{x_name} {x} needs a quantised weight, not {weight}",
+    )
+    require(
+        x.dtype != I8X256 or weight.dtype.block == I8X256.block,
+        f"{x_name} {x} needs a weight in blocks of 256, not {weight}",
     )
 
 
-def narrowed(name: str, type_: TensorType, to: str) -> TensorType:
-    """The type of f32 rows that were made i8x32 or bf16 for a product to read."""
-    require(to in (I8X32.name, BF16.name), f"to={to!r}: rows become i8x32 or bf16")
+def narrowed(name: str, type_: TensorType, to: str, *, at_once: bool = False) -> TensorType:
+    """The type of f32 rows that were made int8 or bf16 for a product to read.
+
+    Args:
+        at_once: the op makes a row as a whole: of less than 256 columns no i8x256 is made.
+    """
+    known = (*(INT8_ROWS if at_once else (I8X32,)), BF16)
+    require(
+        to in (dtype.name for dtype in known),
+        f"to={to!r}: rows become {', '.join(map(str, known))}",
+    )
     require_blocks(name, type_, DTYPES[to])
     return TensorType(DTYPES[to], type_.shape)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inferflux.ir.graph import Array, gives, require
 from inferflux.ir.ops.checks import require_i32, require_rows
 from inferflux.ir.quantised import WeightRows, to_f32
-from inferflux.ir.types import F32, I8X32, I32, TensorType
+from inferflux.ir.types import F32, I32, INT8_ROWS, TensorType
 
 
 @gives("x")
@@ -13,7 +13,7 @@ def embed(tokens: TensorType, weight: TensorType) -> TensorType:
     """weight[tokens], dequantised.  i32[T], [V, D] -> f32[T, D]"""
     require_i32(tokens=tokens)
     require_rows(weight=weight)
-    require(weight.dtype not in (I32, I8X32), f"weight is {weight}, must be a weight's dtype")
+    require(weight.dtype not in (I32, *INT8_ROWS), f"weight is {weight}, must be a weight's dtype")
     return TensorType(F32, (tokens.shape[0], weight.shape[1]))
 
 

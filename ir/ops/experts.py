@@ -18,7 +18,6 @@ from inferflux.ir.ops.elementwise import ACTIVATIONS
 from inferflux.ir.ops.linear import linear
 from inferflux.ir.ops.route import logistic
 from inferflux.ir.quantised import (
-    BLOCK,
     Activations,
     BfloatRows,
     QuantisedRows,
@@ -230,7 +229,7 @@ def _by_slot(x: Array | Activations, columns: int, num_used: int) -> Array | Act
     if isinstance(x, QuantisedRows):
         return QuantisedRows(
             _slot_rows(x.values, columns, num_used),
-            _slot_rows(x.scales, columns // BLOCK, num_used),
+            _slot_rows(x.scales, columns // x.block, num_used),
         )
     if isinstance(x, BfloatRows):
         return BfloatRows(_slot_rows(x.values, columns, num_used))

@@ -7,7 +7,7 @@ import numpy as np
 from inferflux.ir.graph import Array, gives, op, require
 from inferflux.ir.ops.checks import require_f32, require_rows, require_same_length, static
 from inferflux.ir.quantised import WeightRows, to_f32
-from inferflux.ir.types import F32, FLOATS, I8X32, TensorType
+from inferflux.ir.types import F32, FLOATS, INT8_ROWS, TensorType
 
 
 @op
@@ -19,7 +19,7 @@ def linear_heads(x: TensorType, weight: TensorType) -> TensorType:
     heads, outputs, inputs = map(static, weight.shape)
     fits = x.shape[1] == heads * inputs
     require(fits, f"rows of x {x} do not fit {heads} heads of weight {weight}")
-    stored = weight.dtype in FLOATS or (weight.dtype.is_quantised and weight.dtype != I8X32)
+    stored = weight.dtype in FLOATS or (weight.dtype.is_quantised and weight.dtype not in INT8_ROWS)
     require(stored, f"weight is {weight}, must be a float or quantised")
     return TensorType(F32, (x.shape[0], heads * outputs))
 

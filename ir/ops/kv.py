@@ -105,7 +105,7 @@ def qkv_rope_append(
 
     [T, D] x 3, [H*D_h, D], [K*D_h, D] x 2, f32[S, D_h], i32[T] x 2, pages x 2,
     f32[H*D_h], f32[K*D_h] x 2 or none -> f32[T, H*D_h], pages x 2.
-    The three inputs are often one value; f32 or i8x32 each.
+    The three inputs are often one value; f32, int8 or bf16 each.
     """
     for name, x, weight in (("xq", xq, wq), ("xk", xk, wk), ("xv", xv, wv)):
         require_product(x, weight, x_name=name)

@@ -53,9 +53,9 @@ def layer_norm_quantise(
     eps: float,
     to: str = "i8x32",
 ) -> TensorType:
-    """quantise(layer_norm(x, weight, bias, eps), to).  Operands as layer_norm -> i8x32 or bf16"""
+    """quantise(layer_norm(x, weight, bias, eps), to).  Operands as layer_norm -> int8 or bf16"""
     layer_norm.rule(x, weight, bias, eps=eps)
-    return narrowed("x", x, to)
+    return narrowed("x", x, to, at_once=True)
 
 
 @layer_norm_quantise.meaning
@@ -101,13 +101,13 @@ def _standardised(x: Array, eps: float) -> Array:
 
 @gives("quantised")
 def quantise(x: TensorType, *, to: str = "i8x32") -> TensorType:
-    """i8x32, per 32 of a row: scale = amax / 127, q = rint(x * 127 / amax); bf16: the nearest.
+    """i8x32, per 32 of a row: scale = amax / 127, q = rint(x * 127 / amax); i8x256, per 256.
 
-    f32[T, D] -> i8x32[T, D] or bf16[T, D]
+    bf16: the nearest.  f32[T, D] -> i8x32, i8x256 or bf16 [T, D]
     """
     require_f32(x=x)
     require_rows(x=x)
-    return narrowed("x", x, to)
+    return narrowed("x", x, to, at_once=True)
 
 
 @quantise.meaning
@@ -119,9 +119,9 @@ def _(x: Array, *, to: str = "i8x32") -> Activations:
 def rms_norm_quantise(
     x: TensorType, weight: TensorType, *, eps: float, to: str = "i8x32"
 ) -> TensorType:
-    """quantise(rms_norm(x, weight, eps), to).  f32[T, D], f32[D] -> i8x32 or bf16 [T, D]"""
+    """quantise(rms_norm(x, weight, eps), to).  f32[T, D], f32[D] -> int8 or bf16 [T, D]"""
     rms_norm.rule(x, weight, eps=eps)
-    return narrowed("x", x, to)
+    return narrowed("x", x, to, at_once=True)
 
 
 @rms_norm_quantise.meaning

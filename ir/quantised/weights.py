@@ -10,7 +10,7 @@ import numpy as np
 
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised import k_quants, legacy, tables
-from inferflux.ir.quantised.activations import BLOCK, QuantisedRows
+from inferflux.ir.quantised.activations import QuantisedRows
 from inferflux.ir.quantised.blocks import Blocks, SuperBlocks
 from inferflux.ir.types import (
     BF16,
@@ -84,7 +84,7 @@ def dot_blocks(x: QuantisedRows, weight: WeightRows) -> Array:
 
     sum over groups of  scale_w * scale_x * dot(q_w, q_x) + min_w * scale_x * sum(q_x)
 
-    A group is what shares a scale of the weight: 32 columns, or 16, half of a scale of x.
+    A group is what shares a scale of the weight: 32 columns, or 16; a scale of x is for several.
     """
     blocks = unpack(weight)
     # A dot of a group is below 2**24, so float32 products hold it exactly, and are fast.
@@ -93,7 +93,7 @@ def dot_blocks(x: QuantisedRows, weight: WeightRows) -> Array:
     out = np.zeros((len(q_x), len(q_w)), np.float32)
     for group in range(q_x.shape[1]):
         dots = q_x[:, group] @ q_w[:, group].T  # (T, N)
-        x_scale = x.scales[:, group * blocks.columns // BLOCK, None]
+        x_scale = x.scales[:, group * blocks.columns // x.block, None]
         out += blocks.scales[:, group] * x_scale * dots
         if blocks.minima is not None:
             sums = q_x[:, group].sum(axis=1, keepdims=True)

@@ -25,9 +25,10 @@ from inferflux.kernels.storage import (
     FloatRows,
     Int8Rows,
     Operand,
+    SuperRows,
 )
 
-Rows = FloatRows | Int8Rows | BfloatRows
+Rows = FloatRows | Int8Rows | SuperRows | BfloatRows
 
 MOST_ROWS = 8  # of int8 or floats that are computed together: what registers hold
 BFLOAT_BLOCKS = (12, 8, 4)  # rows of bf16; fewer wait for each other's sums

@@ -180,6 +180,16 @@ class Int8Result:
     half_corrections: tuple[Array, ...] | None  # where a reader wants them
 
 
+@dataclass(frozen=True)
+class SuperResult:
+    """An i8x256 value as a step leaves it, with the sums that are kept for weights' scales."""
+
+    values: Array
+    scales: Array
+    sums: Array  # of 32 columns
+    half_sums: Array | None  # of 16, where a reader wants them
+
+
 class SmallStep:
     """A graph of a few nodes, compiled as the builder compiles a model, beside its meaning.
 
@@ -295,6 +305,19 @@ class SmallStep:
                     _at(buffers["scratch_i32"], at.corrections, blocks),
                     at.half_corrections
                     and tuple(_at(buffers["scratch_i32"], n, blocks) for n in at.half_corrections),
+                )
+            case storage.SuperRows() as at:
+                rows, ints = shape[0], buffers["scratch_i32"]
+                pairs = {"sums": (at.sums, 64), "half_sums": (at.half_sums, 32)}
+                return SuperResult(
+                    _at(buffers["scratch_i8"], at.values, shape),
+                    _at(buffers["scratch_f32"], at.scales, (rows, at.super_blocks)),
+                    **{
+                        name: None
+                        if start is None
+                        else _at(ints, start, (rows, shape[1] // columns)).view(np.int16)
+                        for name, (start, columns) in pairs.items()
+                    },
                 )
             case storage.BfloatRows() as at:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]

@@ -50,8 +50,10 @@ def test_route_and_group(compile_graph, assert_close, experts, attrs, has_bias):
 EXPERTS, USED = 6, 2
 
 
-def layer_of_experts(gate, up, down, width, hidden, *, activation="silu", has_bias=False, to=None):
-    """A whole layer, its logits an input; ``to``: what activations are narrowed to."""
+def layer_of_experts(
+    gate, up, down, width, hidden, *, activation="silu", has_bias=False, to=None, inside=None
+):
+    """A whole layer, its logits an input; ``to``, ``inside``: what activations are narrowed to."""
     x, logits = Value(tensor(F32, "T", hidden), "x"), Value(tensor(F32, "T", EXPERTS), "router")
     weights = {
         name: Value(tensor(dtype, EXPERTS, rows, columns), name, sources=(name,))
@@ -71,7 +73,7 @@ def layer_of_experts(gate, up, down, width, hidden, *, activation="silu", has_bi
     order = ops.group_by_expert(chosen, num_experts=EXPERTS)
     if to:
         given = ops.quantise(x, to=to)
-        inner = ops.expert_gate_up_quantise(given, *order, *gates, activation=activation, to=to)
+        inner = ops.expert_gate_up_quantise(given, *order, *gates, activation=activation, to=inside)
     else:
         inner = ops.expert_gate_up(x, *order, *gates, activation=activation)
     downs = [value for name, value in weights.items() if "down" in name]
@@ -90,7 +92,7 @@ def whole_numbers(seed, rows, columns):
 
 CASES = [
     ((F32, Q8_0, F32), 4, 64, 64, {"activation": "clamped_swiglu", "has_bias": True}),
-    ((Q4_K, Q4_K, Q6_K), 8, 256, 256, {"to": "i8x32"}),
+    ((Q4_K, Q4_K, Q6_K), 8, 256, 256, {"to": "i8x256", "inside": "i8x32"}),
 ]
 
 
@@ -109,7 +111,7 @@ def test_a_layer_of_experts(compile_graph, types, row_block, width, hidden, opti
 
 
 def test_a_layer_of_experts_in_bf16(compile_bf16):
-    graph = layer_of_experts(MXFP4, BF16, Q4_1, 64, 96, to="bf16", has_bias=True)
+    graph = layer_of_experts(MXFP4, BF16, Q4_1, 64, 96, to="bf16", inside="bf16", has_bias=True)
     step = compile_bf16(graph)
     for rows in (1, 31):
         given = inputs(rows, 96)

@@ -7,7 +7,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import Graph, Value
-from inferflux.ir.types import BLOCKS, F32, I32, Q4_0, Q4_1, Q6_K, Q8_0, tensor
+from inferflux.ir.types import BLOCKS, F32, I32, Q4_0, Q4_1, Q4_K, Q6_K, Q8_0, tensor
 
 # The others have files of their own.
 FORMATS = [dtype for dtype in BLOCKS if dtype not in (Q4_0, Q4_1, Q8_0)]
@@ -25,13 +25,13 @@ def weight(dtype, outputs=OUTPUTS):
     return Value(tensor(dtype, outputs, width(dtype)), "w", sources=("w",))
 
 
-def rows_of(count, columns):
+def rows_of(count, columns, block=32):
     """Whole numbers of 1/127 of the largest of their block, so that quantising rounds nothing."""
     random = np.random.default_rng(count)
-    whole = random.integers(-127, 128, (count, columns // 32, 32))
+    whole = random.integers(-127, 128, (count, columns // block, block))
     whole[..., 0] = 127 * random.choice([-1, 1], whole.shape[:2])
     return (
-        (whole * random.uniform(1e-3, 1e-1, (count, columns // 32, 1)))
+        (whole * random.uniform(1e-3, 1e-1, (count, columns // block, 1)))
         .astype(np.float32)
         .reshape(count, columns)
     )
@@ -68,10 +68,22 @@ def test_bf16_rows_meet_the_weight(compile_bf16, assert_close, dtype):
         assert_close(step(given)[0], step.meaning(given)[0])
 
 
-def test_a_row_does_not_depend_on_its_block_where_halves_have_scales(compile_graph, cpu_target):
-    x, w = Value(tensor(F32, "T", width(Q6_K)), "x"), weight(Q6_K)
-    graph = Graph((x,), (ops.linear(ops.quantise(x), w),), (w,))
-    given = {"x": rows_of(9, width(Q6_K))}
+@pytest.mark.parametrize("dtype", [each for each in FORMATS if each.block == 256], ids=str)
+def test_a_weight_in_super_blocks_meets_rows_in_such(compile_graph, assert_close, dtype):
+    x, w = Value(tensor(F32, "T", width(dtype)), "x"), weight(dtype)
+    graph = Graph((x,), (ops.linear(ops.quantise(x, to="i8x256"), w),), (w,))
+    for row_block in (1, 8):
+        step = compile_graph(graph, row_block, max_tokens=33)
+        for rows in (1, 3, 16, 33):
+            given = {"x": rows_of(rows, width(dtype), 256)}
+            assert_close(step(given)[0], step.meaning(given)[0])
+
+
+@pytest.mark.parametrize(("dtype", "to"), [(Q6_K, "i8x32"), (Q6_K, "i8x256"), (Q4_K, "i8x256")])
+def test_a_row_does_not_depend_on_its_block(compile_graph, cpu_target, dtype, to):
+    x, w = Value(tensor(F32, "T", width(dtype)), "x"), weight(dtype)
+    graph = Graph((x,), (ops.linear(ops.quantise(x, to=to), w),), (w,))
+    given = {"x": np.random.default_rng(9).normal(0, 1, (9, width(dtype))).astype(np.float32)}
     first, *others = (compile_graph(graph, block)(given)[0] for block in cpu_target.row_blocks)
     for other in others:
         np.testing.assert_array_equal(other, first)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -28,9 +30,9 @@ def test_rms_norm(compile_graph, assert_close, width):
         assert_close(step(given)[0], step.meaning(given)[0])
 
 
-@pytest.mark.parametrize("width", [32, 576])
-def test_rms_norm_quantise(compile_graph, assert_close, width):
-    step = compile_graph(norm(ops.rms_norm_quantise, width))
+@pytest.mark.parametrize(("width", "to"), [(32, "i8x32"), (576, "i8x32"), (768, "i8x256")])
+def test_rms_norm_quantise(compile_graph, assert_close, width, to):
+    step = compile_graph(norm(partial(ops.rms_norm_quantise, to=to), width))
     for count in (1, 17):
         given = {"x": rows(count, width)}
         assert_close(step(given)[0], step.meaning(given)[0])
@@ -42,6 +44,7 @@ def test_rms_norm_quantise(compile_graph, assert_close, width):
         (ops.layer_norm, 40, True),
         (ops.layer_norm, 576, False),
         (ops.layer_norm_quantise, 96, True),
+        (partial(ops.layer_norm_quantise, to="i8x256"), 512, True),
     ],
 )
 def test_layer_norm(compile_graph, assert_close, op, width, has_bias):
@@ -70,6 +73,17 @@ def quantise(compile_graph):
 def test_quantise(quantise, assert_close):
     given = {"x": rows(17, 64)}
     assert_close(quantise(given)[0], quantise.meaning(given)[0])
+
+
+def test_super_blocks_have_a_scale_each_and_zeros_have_none(compile_graph, assert_close):
+    x = Value(tensor(F32, "T", 768), "x")
+    step = compile_graph(Graph((x,), (ops.quantise(x, to="i8x256"),)))
+    given = {"x": rows(17, 768)}
+    given["x"][3, 256:512] = 0
+    got = step(given)[0]
+    assert_close(got, step.meaning(given)[0])
+    assert got.scales[3, 1] == 0
+    assert got.scales[3, 0] != got.scales[3, 2]
 
 
 def test_halves_are_quantised_to_even(quantise):

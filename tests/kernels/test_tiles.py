@@ -51,12 +51,17 @@ def test_linear(both, assert_close, dtype, inputs):
         assert_close(tiles(given)[0], tiles.meaning(given)[0])
 
 
-@pytest.mark.parametrize("dtype", [Q2_K, Q3_K, Q5_K, Q6_K, MXFP4], ids=str)
-def test_linear_of_composed_integers_and_of_halves(both, assert_close, dtype):
-    x = Value(tensor(F32, "T", 256), "x")
-    weight = Value(tensor(dtype, 50, 256), "w", sources=("w",))
-    tiles, vectors = both(Graph((x,), (ops.linear(ops.quantise(x), weight),), (weight,)))
-    given = {"x": normal(19, 256)}
+@pytest.mark.parametrize(
+    ("dtype", "to"),
+    [(dtype, to) for dtype in (Q2_K, Q3_K, Q5_K, Q6_K) for to in ("i8x32", "i8x256")]
+    + [(MXFP4, "i8x32")],
+    ids=str,
+)
+def test_linear_of_composed_integers_and_of_halves(both, assert_close, dtype, to):
+    x = Value(tensor(F32, "T", 512), "x")
+    weight = Value(tensor(dtype, 50, 512), "w", sources=("w",))
+    tiles, vectors = both(Graph((x,), (ops.linear(ops.quantise(x, to=to), weight),), (weight,)))
+    given = {"x": normal(19, 512)}
     np.testing.assert_array_equal(tiles(given)[0], vectors(given)[0])
     assert_close(tiles(given)[0], tiles.meaning(given)[0])
 

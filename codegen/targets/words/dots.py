@@ -46,6 +46,21 @@ class Dots(Words, ABC):
             total = total * self._integer(128 // offset) + self._t.broadcast(correction, LANES)
         return self._t.cast(total, "float32x16")
 
+    def offset_left(self, bits: int, offset: int) -> Expr:
+        """How much too large weights of so many bits are when they are multiplied."""
+        return self._t.float32(0 if self._are_signed(bits) else offset)
+
+    def dot_of_two(self, total: Expr, weights: Expr, values: Expr) -> Expr:
+        """total + 2 weights times 2 values, in 16 lanes of int32: pairs of int16 each."""
+        upper = self._integer(16)
+        for first, second in zip(self._two(weights, upper), self._two(values, upper), strict=True):
+            total = total + first * second
+        return total
+
+    def _two(self, pairs: Expr, upper: Expr) -> tuple[Expr, Expr]:
+        shifted = self._t.shift_right(self._t.shift_left(pairs, upper), upper)
+        return shifted, self._t.shift_right(pairs, upper)
+
     def _sum(self, bits: int) -> tuple[int, str]:
         return LANES, "int32"
 

@@ -40,6 +40,10 @@ class Vnni512Dots(FourWayDots):
     _instruction = "llvm.x86.avx512.vpdpbusd.512"
     _lanes = 16
 
+    def dot_of_two(self, total: Expr, weights: Expr, values: Expr) -> Expr:
+        pairs = (self._t.reinterpret(each, dtype="int16x32") for each in (weights, values))
+        return self._call("llvm.x86.avx512.vpdpwssd.512", total, *pairs, dtype="int32x16")
+
 
 class Vnni256Dots(FourWayDots):
     """vpdpbusd of AVX-VNNI, or of AVX-512 VNNI at half its width."""

@@ -44,6 +44,25 @@ class Memory(Words):
         chosen = self._t.shift_right(both, self._integer(shift)) & self._integer(15)
         return self._t.cast(chosen, "float32x16")
 
+    def int8_pairs(self, buffer: Buffer, first: Expr, second: Expr) -> Expr:
+        """16 bytes with a sign and 16 others: pairs of int16, what is first in the lower half."""
+        low, high = (self._raw(buffer, at, 16, "int8x16") for at in (first, second))
+        return self._pairs(self._t.cast(low, "int32x16"), self._t.cast(high, "int32x16"))
+
+    def nibble_pairs(self, buffer: Buffer, first: Expr, second: Expr, shift: int) -> Expr:
+        """The same of the lower (shift 0) or the upper (4) four bits of bytes."""
+        low, high = (
+            self._t.shift_right(
+                self._t.cast(buffer[self._t.ramp(at, 1, LANES)], "int32x16"), self._integer(shift)
+            )
+            & self._integer(15)
+            for at in (first, second)
+        )
+        return self._pairs(low, high)
+
+    def _pairs(self, low: Expr, high: Expr) -> Expr:
+        return (low & self._integer(0xFFFF)) | self._t.shift_left(high, self._integer(16))
+
     def exponent_lanes(self, buffer: Buffer, at: Expr) -> Expr:
         """16 powers of two, 2 ** (e - 128), by their e in a byte; the least two are subnormal."""
         e = self._t.cast(buffer[self._t.ramp(at, 1, LANES)], "int32x16")

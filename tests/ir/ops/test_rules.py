@@ -6,7 +6,7 @@ import pytest
 
 from inferflux.ir import ops
 from inferflux.ir.graph import OPS, TypeRuleError, Value
-from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_0, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I8X32, I8X256, I32, Q4_0, Q4_1, Q8_0, tensor
 
 
 def v(dtype, *shape):
@@ -39,6 +39,9 @@ REFUSED = [
     (ops.soft_cap, (X,), {"cap": 0.0}, "cap 0.0 is not positive"),
     (ops.scale, (X,), {}, "by"),
     (ops.quantise, (v(F32, "T", 48),), {}, "x f32[T, 48] is not whole blocks of 32"),
+    (ops.quantise, (X,), {"to": "i8x256"}, "x f32[T, 64] is not whole blocks of 256"),
+    (ops.quantise, (X,), {"to": "f16"}, "to='f16': rows become i8x32, i8x256, bf16"),
+    (ops.linear, (v(I8X256, "T", 256), v(Q8_0, 8, 256)), {}, "needs a weight in blocks of 256"),
     (ops.linear, (X, v(F32, 8, 32)), {}, "rows of x f32[T, 64] do not fit weight f32[8, 32]"),
     (ops.linear, (X8, v(F16, 8, 64)), {}, "needs a quantised weight, not f16[8, 64]"),
     (ops.linear, (X8, v(BF16, 8, 64)), {}, "needs a quantised weight, not bf16[8, 64]"),
@@ -48,7 +51,7 @@ REFUSED = [
         ops.linear,
         (v(F16, "T", 64), v(F16, 8, 64)),
         {},
-        "x is f16[T, 64], must be f32, bf16 or i8x32",
+        "x is f16[T, 64], must be one of f32, bf16, i8x32, i8x256",
     ),
     (ops.add, (X, KV), {}, "operands differ: f32[T, 64] and f32[T, 32]"),
     (ops.multiply, (X, v(F32, "R", 64)), {}, "operands differ"),

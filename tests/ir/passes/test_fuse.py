@@ -17,7 +17,7 @@ from inferflux.ir.passes.fuse_quantise import fuse_quantise
 from inferflux.ir.passes.fuse_residual import fuse_residual
 from inferflux.ir.passes.fuse_rope_append import fuse_rope_append
 from inferflux.ir.passes.quantise_activations import quantise_activations
-from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_1, Q8_0, tensor
+from inferflux.ir.types import BF16, F16, F32, I8X32, I32, Q4_1, Q4_K, Q6_K, Q8_0, tensor
 
 CONFIG = PassConfig()
 
@@ -96,6 +96,20 @@ def test_one_value_is_quantised_once_and_only_for_quantised_weights():
     graph = quantise_activations(graph_of(*(ops.linear(x, w) for w in weights)), CONFIG)
     assert ops_of(graph) == ["quantise", "linear", "linear", "linear"]
     assert graph.outputs[2].args[0] is x
+
+
+@pytest.mark.parametrize(
+    ("types", "to"),
+    [((Q4_K, Q6_K), "i8x256"), ((Q4_K, Q8_0), "i8x32"), ((Q4_K, F16), "i8x256")],
+)
+def test_what_a_norm_makes_for_super_blocks_alone_has_their_scales(types, to):
+    x, gain = rows("x", 256), weight("gain", F32, (256,))
+    normed = ops.rms_norm(x, gain, eps=1e-5)
+    first, second = (weight(str(dtype), dtype, (32, 256)) for dtype in types)
+    products = (ops.linear(normed, first), ops.linear(normed, second), ops.linear(x, first))
+    graph = quantise_activations(graph_of(*products), CONFIG)
+    of_norm, _, of_stream = (str(product.args[0].type.dtype) for product in graph.outputs)
+    assert (of_norm, of_stream) == (to, "i8x32")
 
 
 def test_float32_numerics_quantise_nothing():
