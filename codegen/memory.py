@@ -213,7 +213,8 @@ class _Planner:
     def _take(self, buffer: str, per_row: int) -> int:
         elements = self._elements(per_row)
         waiting = self.free[buffer, elements]
-        if waiting:
+        if waiting:  # the first: what layers agree on is to lie alike, whatever else was freed
+            waiting.sort(reverse=True)
             return waiting.pop()
         start = self.memory.sizes[buffer]
         self.memory.sizes[buffer] = start + elements

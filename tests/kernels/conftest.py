@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+import int8_results
 from inferflux.codegen.artifact.compiled import AttentionCut
 from inferflux.codegen.artifact.spans import Spans, cut_attention, list_sizes
 from inferflux.codegen.memory import ROW_PADDING, MemoryPlan, padded, plan_memory, scales_of
@@ -169,27 +170,6 @@ def assert_close() -> Callable[[Any, Any], None]:
     return _beside("closeness.py").assert_close
 
 
-@dataclass(frozen=True)
-class Int8Result:
-    """An i8x32 value as a step leaves it, with the sums that are kept for integer products."""
-
-    values: Array
-    scales: Array
-    scaled_sums: Array
-    corrections: Array
-    half_corrections: tuple[Array, ...] | None  # where a reader wants them
-
-
-@dataclass(frozen=True)
-class SuperResult:
-    """An i8x256 value as a step leaves it, with the sums that are kept for weights' scales."""
-
-    values: Array
-    scales: Array
-    sums: Array  # of 32 columns
-    half_sums: Array | None  # of 16, where a reader wants them
-
-
 class SmallStep:
     """A graph of a few nodes, compiled as the builder compiles a model, beside its meaning.
 
@@ -289,36 +269,15 @@ class SmallStep:
 
     def _result(
         self, value: Value, buffers: Mapping[str, Array], dims: Mapping[str, int]
-    ) -> Array | Int8Result | QuantisedPages:
+    ) -> Array | int8_results.Result | QuantisedPages:
         shape = tuple(dims[dim] if isinstance(dim, str) else dim for dim in value.type.shape)
         match self.memory.operands[value]:
             case storage.FloatRows() as at:
                 rows = buffers[at.buffer][at.base :][: shape[0] * at.stride].reshape(shape[0], -1)
                 np.testing.assert_array_equal(rows[:, at.columns :], 0, "padding of rows")
                 return rows[:, : at.columns].copy()
-            case storage.Int8Rows() as at:
-                blocks = (shape[0], at.blocks)
-                return Int8Result(
-                    _at(buffers["scratch_i8"], at.values, shape),
-                    _at(buffers["scratch_f32"], at.scales, blocks),
-                    _at(buffers["scratch_f32"], at.scaled_sums, blocks),
-                    _at(buffers["scratch_i32"], at.corrections, blocks),
-                    at.half_corrections
-                    and tuple(_at(buffers["scratch_i32"], n, blocks) for n in at.half_corrections),
-                )
-            case storage.SuperRows() as at:
-                rows, ints = shape[0], buffers["scratch_i32"]
-                pairs = {"sums": (at.sums, 64), "half_sums": (at.half_sums, 32)}
-                return SuperResult(
-                    _at(buffers["scratch_i8"], at.values, shape),
-                    _at(buffers["scratch_f32"], at.scales, (rows, at.super_blocks)),
-                    **{
-                        name: None
-                        if start is None
-                        else _at(ints, start, (rows, shape[1] // columns)).view(np.int16)
-                        for name, (start, columns) in pairs.items()
-                    },
-                )
+            case storage.Int8Rows() | storage.SuperRows() as at:
+                return int8_results.read(at, buffers, shape[0])
             case storage.BfloatRows() as at:
                 pairs = buffers["scratch_i32"][at.base :][: shape[0] * at.pairs]
                 halves = pairs.view(np.uint16).astype(np.uint32).reshape(shape)
