@@ -18,18 +18,15 @@ WEIGHTS: Mapping[Op, tuple[str, ...]] = {
     ops.expert_gate_up: ("w_gate", "w_up"),
 }
 
-# What makes a row as a whole, and so can make it i8x256.
-AT_ONCE = (ops.rms_norm, ops.layer_norm)
-
 
 def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
     """linear(x, w)  ->  linear(quantise(x), w), where that is faster; one quantise for each x
 
     To int8 for a quantised w, or to bf16 for every w of whole blocks of 32 columns. So for what
     experts read, but that quantised ones take int8 in either case: an expert has a few of a
-    prompt's rows, which do not pay for weights unpacked to bf16. Int8 has a scale for 256 where a
-    norm makes it and weights in such blocks are all that read it, else one for 32. What chooses
-    experts stays as it is: other logits choose others.
+    prompt's rows, which do not pay for weights unpacked to bf16. Int8 has a scale for 256 where
+    weights in such blocks are all that read it, else one for 32. What chooses experts stays as it
+    is: other logits choose others.
 
     Not an equality: this is the one pass that changes numbers, and numerics="float32" skips it.
     """
@@ -56,7 +53,7 @@ def quantise_activations(graph: Graph, config: PassConfig) -> Graph:
 
 
 def _read_by_256(narrowing: Mapping[Node, str]) -> set[Value]:
-    """Rows of norms that, as int8, nothing reads but weights in blocks of 256."""
+    """Rows that, as int8, nothing reads but weights in blocks of 256."""
     readers: dict[Value, list[Node]] = defaultdict(list)
     for node, to in narrowing.items():
         if to == I8X32.name:
@@ -64,9 +61,7 @@ def _read_by_256(narrowing: Mapping[Node, str]) -> set[Value]:
     return {
         x
         for x, nodes in readers.items()
-        if x.producer
-        and x.producer.op in AT_ONCE
-        and all(weight.dtype.block == I8X256.block for node in nodes for weight in _weights(node))
+        if all(weight.dtype.block == I8X256.block for node in nodes for weight in _weights(node))
     }
 
 

@@ -79,8 +79,14 @@ class Memory(Words):
         return self._t.reinterpret(self._t.shift_right(lanes, count), dtype="uint8x64")
 
     def prefetch(self, buffer: Buffer, at: Expr) -> Expr:
-        """Ask for the cache line at a byte: to read, to keep, of data."""
+        """Ask for the cache line of an element: to read, to keep, of data."""
+        return self._prefetch(buffer, at, 0)
+
+    def prefetch_to_write(self, buffer: Buffer, at: Expr) -> Expr:
+        return self._prefetch(buffer, at, 1)
+
+    def _prefetch(self, buffer: Buffer, at: Expr, is_written: int) -> Expr:
         hint = self._t.llvm_lookup_intrinsic_id("llvm.prefetch")
         line = self._t.address_of(buffer[at])
-        flags = (self._t.int32(0), self._t.int32(3), self._t.int32(1))
+        flags = (self._t.int32(is_written), self._t.int32(3), self._t.int32(1))
         return self._t.call_llvm_intrin("void", hint, line, *flags)

@@ -102,14 +102,19 @@ def test_one_value_is_quantised_once_and_only_for_quantised_weights():
     ("types", "to"),
     [((Q4_K, Q6_K), "i8x256"), ((Q4_K, Q8_0), "i8x32"), ((Q4_K, F16), "i8x256")],
 )
-def test_what_a_norm_makes_for_super_blocks_alone_has_their_scales(types, to):
-    x, gain = rows("x", 256), weight("gain", F32, (256,))
-    normed = ops.rms_norm(x, gain, eps=1e-5)
-    first, second = (weight(str(dtype), dtype, (32, 256)) for dtype in types)
-    products = (ops.linear(normed, first), ops.linear(normed, second), ops.linear(x, first))
-    graph = quantise_activations(graph_of(*products), CONFIG)
-    of_norm, _, of_stream = (str(product.args[0].type.dtype) for product in graph.outputs)
-    assert (of_norm, of_stream) == (to, "i8x32")
+def test_what_super_blocks_alone_read_has_their_scales(types, to):
+    x = rows("x", 256)
+    weights = [weight(str(dtype), dtype, (32, 256)) for dtype in types]
+    graph = quantise_activations(graph_of(*(ops.linear(x, each) for each in weights)), CONFIG)
+    assert str(graph.outputs[0].args[0].type.dtype) == to
+
+
+def test_only_what_makes_rows_as_a_whole_makes_them_for_super_blocks():
+    x, gain, w = rows("x", 256), weight("gain", F32, (256,)), weight("w", Q4_K, (256, 256))
+    hidden = ops.multiply(ops.silu(ops.linear(ops.rms_norm(x, gain, eps=1e-5), w)), x)
+    graph = quantise_activations(graph_of(ops.linear(hidden, w)), CONFIG)
+    fused = fuse_quantise(fuse_elementwise(graph, CONFIG), CONFIG)
+    assert ops_of(fused) == ["rms_norm_quantise", "linear_then", "quantise", "linear"]
 
 
 def test_float32_numerics_quantise_nothing():
