@@ -246,22 +246,24 @@ def _is_known_otherwise(character: str) -> bool:
     )
 
 
-# A megabyte of each must take less than a second of one core, on a machine that is otherwise idle.
+# A megabyte of each must take less than a second of one core, on a machine that is otherwise idle;
+# of letters at random, where nothing is seen twice, less than two.
 MEGABYTE = 1 << 20
 UNITS = ("a", "1", " ", "\n", "\t", "!", "=", "🙂", "\u0301", "\0", "\u2581", "\xff")
 
 
-def hostile_texts() -> Iterator[str]:
-    yield from (unit * (MEGABYTE // len(unit.encode())) for unit in UNITS)
-    yield base64.b64encode(random.Random(3).randbytes(MEGABYTE * 3 // 4)).decode()
+def hostile_texts() -> Iterator[tuple[str, int]]:
+    """Texts, and the seconds that they may take."""
+    yield from ((unit * (MEGABYTE // len(unit.encode())), 1) for unit in UNITS)
+    yield base64.b64encode(random.Random(3).randbytes(MEGABYTE * 3 // 4)).decode(), 2
 
 
 def assert_takes_less_than_a_second(tokenizer: Tokenizer) -> None:
     tokenizer.prepare()
-    for text in hostile_texts():
+    for text, seconds in hostile_texts():
         start = time.process_time()
         tokenizer.encode(text, special=False)
-        assert time.process_time() - start < 1, ascii(text[:8])
+        assert time.process_time() - start < seconds, ascii(text[:8])
 
 
 @pytest.mark.parametrize("name", PRE_TOKENIZERS)
