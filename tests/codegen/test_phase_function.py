@@ -52,11 +52,15 @@ def test_layers_share_what_they_agree_on_whatever_their_kind(write):
 
 
 def test_scales_of_half_a_block_in_one_kind_leave_the_others_phases_equal(write):
-    """Q6_K keeps sums of half blocks of its rows; rows of that width keep them in all kinds."""
+    """Q6_K keeps sums of half blocks of its rows; rows of that width keep them in all kinds.
+
+    Both kinds read rows by 256, which attention and gates leave to phases of their own.
+    """
     sizes = {"hidden": 256, "intermediate": 512, "head_dim": 128}
     mixed, _ = write(layer_types=("q4_k", "q6_k"), **sizes)
     assert families(mixed)["rms_norm_quantise"] == 2  # of tokens, and of the rows for logits
-    assert families(mixed)["attention_quantise"] == 2
+    assert families(mixed)["attention"] == 2  # spans, and what merges them
+    assert families(mixed)["quantise"] == 2  # what attention gives, and what the gate gives
 
 
 def test_variants_share_what_does_not_depend_on_their_rows(write):
