@@ -1,4 +1,7 @@
-"""Float32 rows to blocks of a file: every value to its nearest, rounded as GGUF's tools round."""
+"""Float32 rows to blocks of a file: every value to its nearest, rounded as GGUF's tools round.
+
+Where scales are searched, they are not those of the tools: see ``search``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised.activations import round_bf16
 from inferflux.ir.quantised.blocks import f16_bytes, pack_planes
-from inferflux.ir.quantised.search import quantise_q4_k, quantise_q6_k
+from inferflux.ir.quantised.search import quantise_q4_k, quantise_q6_k, quantise_q8_0
 from inferflux.ir.types import BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q6_K, Q8_0, DType
 
 
@@ -42,14 +45,6 @@ def _quantise_q5_1(blocks: Array) -> Array:
     return np.concatenate([f16_bytes(head), _five_bits(q)], axis=1)
 
 
-def _quantise_q8_0(blocks: Array) -> Array:
-    amax = np.abs(blocks).max(axis=1, keepdims=True)
-    scale = amax / np.float32(127)
-    inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
-    q = _round_outwards(blocks * inverse).astype(np.int8)
-    return np.concatenate([f16_bytes(scale), q.view(np.uint8)], axis=1)
-
-
 def _furthest(blocks: Array, half: int) -> tuple[Array, Array]:
     """The value furthest from 0 becomes -half, whatever its sign: the scale has the other one."""
     furthest = np.abs(blocks).argmax(axis=1, keepdims=True)
@@ -66,13 +61,6 @@ def _span(blocks: Array, steps: int) -> tuple[Array, Array]:
     inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
     q = np.clip((blocks - low) * inverse + np.float32(0.5), 0, steps).astype(np.uint8)
     return np.concatenate([scale, low], axis=1), q
-
-
-def _round_outwards(x: Array) -> Array:
-    """Halves go away from zero, as C's roundf rounds them."""
-    size = np.abs(x)
-    whole = np.floor(size)
-    return np.asarray(np.copysign(whole + (size - whole >= 0.5), x))
 
 
 def _five_bits(q: Array) -> Array:
@@ -94,7 +82,7 @@ _QUANTISE: dict[DType, Callable[[Array], Array]] = {
     Q4_1: _quantise_q4_1,
     Q5_0: _quantise_q5_0,
     Q5_1: _quantise_q5_1,
-    Q8_0: _quantise_q8_0,
+    Q8_0: quantise_q8_0,
     Q4_K: quantise_q4_k,
     Q6_K: quantise_q6_k,
 }

@@ -1,10 +1,13 @@
-"""Float32 rows to Q4_K and Q6_K: scales are searched, not taken from the largest value.
+"""Float32 rows to Q4_K, Q6_K and Q8_0: scales are searched, not taken from the largest value.
 
 A largest value that falls between two numbers costs the others of its group precision, so a few
-scales around it are tried.  For each, all values are rounded, and then the scale (and minimum)
-that fits the rounded best is found by weighted least squares; the one with the least error stays.
-What is tried, and weights that favour large values, are llama.cpp's (make_qkx2_quants,
-make_qx_quants in ggml-quants.c).
+scales around it are tried.  For each, all values are rounded; of Q4_K and Q6_K then the scale (and
+minimum) that fits the rounded best is found by weighted least squares.  The one with the least
+error stays.  What is tried of these, and weights that favour large values, are llama.cpp's
+(make_qkx2_quants, make_qx_quants in ggml-quants.c).
+
+Of Q8_0 finer scales are all but equal to one another, unless values lie a step apart: those of a
+model that was quantised before it was published.  Then one of them is near all of these at once.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ import numpy as np
 
 from inferflux.ir.graph import Array
 from inferflux.ir.quantised.k_quants import pack_q4_k, pack_q6_k
+from inferflux.ir.quantised.legacy import pack_q8_0
 
-_CHUNK = 256  # blocks at a time: what is searched stays in the cache
+_CHUNK = 1 << 16  # values at a time: what is searched stays in the cache
 _MORE_4 = [step / 5 for step in range(-5, 6)]  # numbers than 15 over the span
 _MORE_6 = [step * 0.3 for step in range(-3, 4)]  # than 32 up to the value furthest from 0
+_MOST_8 = np.arange(127, 63, -1, np.float32)  # what the value furthest from 0 may become
 
 
 def quantise_q4_k(blocks: Array) -> Array:
@@ -33,9 +38,15 @@ def quantise_q6_k(blocks: Array) -> Array:
     return _search(_chunk_q6_k, blocks)
 
 
+def quantise_q8_0(blocks: Array) -> Array:
+    """(n, 32) float32 to (n, 34): 32 columns have a scale in f16."""
+    return _search(_chunk_q8_0, blocks)
+
+
 def _search(quantise: Callable[[Array], Array], blocks: Array) -> Array:
     """Of every chunk, on all cores: NumPy holds no lock while it computes."""
-    chunks = [blocks[start : start + _CHUNK] for start in range(0, len(blocks), _CHUNK)]
+    count = _CHUNK // blocks.shape[1]
+    chunks = [blocks[start : start + count] for start in range(0, len(blocks), count)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(quantise, chunks)))
 
@@ -57,6 +68,32 @@ def _chunk_q6_k(blocks: Array) -> Array:
     scale, scales = _integers(_around(x, x * x, 32), 127)
     q = np.clip(np.rint(_divide(x, (scale * scales)[..., None])), -32, 31).astype(np.int8)
     return pack_q6_k(scale, scales.astype(np.int8), q.reshape(-1, 256))
+
+
+def _chunk_q8_0(blocks: Array) -> Array:
+    """All scales are tried on a few columns, and those that do best there on all of them."""
+    x = np.ascontiguousarray(blocks.T)  # (32, n): a block is a column, whose sums are of vectors
+    scales = _half(np.abs(x).max(axis=0) / _MOST_8[:, None])  # (64, n)
+    errors = np.stack([_error_q8_0(x[::4], scale) for scale in scales])
+    likely = np.take_along_axis(scales, np.argpartition(errors, 3, axis=0)[:3], axis=0)
+    errors = np.stack([_error_q8_0(x, scale) for scale in likely])
+    scale = np.take_along_axis(likely, errors.argmin(axis=0)[None], axis=0)[0]
+    q = _rounded_q8_0(x, scale).astype(np.int8)
+    return pack_q8_0(scale[:, None], np.ascontiguousarray(q.T))
+
+
+def _error_q8_0(x: Array, scale: Array) -> Array:
+    errors = _rounded_q8_0(x, scale)
+    errors *= scale
+    errors -= x
+    errors *= errors
+    return np.asarray(errors.sum(axis=0))
+
+
+def _rounded_q8_0(x: Array, scale: Array) -> Array:
+    q = x * _divide(1, scale)
+    np.rint(q, out=q)
+    return np.clip(q, -127, 127, out=q)
 
 
 def _span(x: Array, weights: Array, most: int) -> tuple[Array, Array]:
@@ -107,8 +144,13 @@ def _around(x: Array, weights: Array, half: int) -> Array:
 def _integers(scales: Array, most: int) -> tuple[Array, Array]:
     """A half for the block, and integers up to ``most`` in magnitude.  -> (n, 1), (n, groups)"""
     furthest = np.take_along_axis(scales, np.abs(scales).argmax(axis=-1)[..., None], axis=-1)
-    half = (furthest / np.float32(most)).astype(np.float16).astype(np.float32)
+    half = _half(furthest / np.float32(most))
     return half, np.clip(np.rint(_divide(scales, half)), -most, most)
+
+
+def _half(numbers: Array) -> Array:
+    """As a block stores them."""
+    return numbers.astype(np.float16).astype(np.float32)
 
 
 def _divide(a: Array | float, b: Array) -> Array:

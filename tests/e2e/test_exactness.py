@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 import divergence
-from inferflux import engine
+from inferflux import codegen, engine
 from inferflux.cli.build import best_target
+from inferflux.codegen import artifact as artifact_file
 from inferflux.codegen.targets import TARGETS as KNOWN
 from inferflux.engine.config import EngineConfig
+from inferflux.ir import frontend
+from inferflux.ir.frontend.quantising import QUANTISERS, quantised
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 PREFILLED, TOKEN_BY_TOKEN = 256, 1  # tokens a step
@@ -62,6 +66,26 @@ def test_scores_are_log_probabilities(compiled_default: CompiledDefault) -> None
     scores = score(compiled_default(), REFERENCE.tokens[:20], PREFILLED)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(np.exp(np.float64(scores)).sum(axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["q4_1", "q8_0"])
+def test_quantised_from_bf16_the_model_is_as_near_as_its_own_file(
+    compiled_default: CompiledDefault,
+    default_model: Path,
+    hf_files: ModuleType,
+    tmp_path: Path,
+    dtype: str,
+) -> None:
+    published = hf_files.write_directory(tmp_path / "published", hf_files.Gguf(default_model))
+    again = tmp_path / "again.ifx"
+    source = quantised(frontend.open(published), QUANTISERS[dtype])
+    artifact_file.save(codegen.compile(source, (best_target(),)), again)
+    theirs, ours = (
+        divergence.kl_from_sketch(REFERENCE, score(path, REFERENCE.tokens, TOKEN_BY_TOKEN))
+        for path in (compiled_default(), again)
+    )
+    assert ours.mean <= 1.1 * theirs.mean, (ours, theirs)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inferflux.ir.quantised import WeightRows, dequantise, quantise, unpack
-from inferflux.ir.types import Q4_1, Q4_K, Q6_K, Q8_0
+from inferflux.ir.types import BF16, Q4_1, Q4_K, Q6_K, Q8_0
 
 RANDOM = np.random.default_rng(11)
 ROWS = {
@@ -21,6 +21,7 @@ ROWS = {
 MOST = {
     ("normal", Q4_K): 0.0721,
     ("normal", Q6_K): 0.0179,
+    ("normal", Q8_0): 0.0053,
     ("uniform", Q4_K): 0.0551,
     ("uniform", Q6_K): 0.0134,
 }
@@ -60,7 +61,24 @@ def test_what_blocks_hold_is_found_again(dtype):
     assert error(once, dtype) < error(rows, dtype) * 0.6
 
 
-@pytest.mark.parametrize("dtype", [Q4_K, Q6_K], ids=str)
+def test_steps_of_a_model_that_was_quantised_before_are_found_in_q8_0():
+    """As it is published in BF16; one scale to the largest value is twice as far from them."""
+    rows = ROWS["normal"].astype(np.float32)
+    published = dequantise(
+        quantise(dequantise(quantise(rows, Q4_1), Q4_1, rows.shape), BF16), BF16, rows.shape
+    )
+    assert error(published, Q8_0) < error(rows, Q8_0) * 0.6
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-6, 1e-5, 65504.0])
+def test_scales_that_a_half_hardly_holds_leave_values_within_a_step(size):
+    rows = (np.linspace(-1, 1, 32, dtype=np.float32) * np.float32(size))[None]
+    ours = dequantise(quantise(rows, Q8_0), Q8_0, rows.shape)
+    smallest = float(np.finfo(np.float16).smallest_subnormal)
+    assert np.abs(ours - rows).max() <= max(size / 127, 64 * smallest)
+
+
+@pytest.mark.parametrize("dtype", [Q4_K, Q6_K, Q8_0], ids=str)
 def test_zeros_stay_zeros(dtype):
     rows = np.zeros((2, 512), np.float32)
     rows[1, 300] = 0.25
@@ -70,7 +88,7 @@ def test_zeros_stay_zeros(dtype):
     np.testing.assert_allclose(ours[1, 300], 0.25, rtol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", [Q4_K, Q6_K], ids=str)
+@pytest.mark.parametrize("dtype", [Q4_K, Q6_K, Q8_0], ids=str)
 @pytest.mark.parametrize("value", [0.75, -0.75])
 def test_a_block_of_one_value_keeps_it(dtype, value):
     rows = np.full((1, 256), value, np.float32)
@@ -79,7 +97,7 @@ def test_a_block_of_one_value_keeps_it(dtype, value):
     )
 
 
-@pytest.mark.parametrize("dtype", [Q4_K, Q6_K], ids=str)
+@pytest.mark.parametrize("dtype", [Q4_K, Q6_K, Q8_0], ids=str)
 def test_bytes_do_not_depend_on_how_many_blocks_are_searched_at_a_time(dtype):
     rows = RANDOM.normal(0, 1, (300, 256)).astype(np.float32)
     apart = np.concatenate([quantise(rows[:100], dtype), quantise(rows[100:], dtype)])
