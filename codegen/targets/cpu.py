@@ -14,7 +14,7 @@ from inferflux.codegen.step import StepText
 from inferflux.codegen.target import CpuTarget
 from inferflux.codegen.targets import lowering
 from inferflux.codegen.targets.script import read_function
-from inferflux.codegen.targets.words import TILES, loops, words
+from inferflux.codegen.targets.words import TILES, loops, stack, words
 from inferflux.codegen.templates import render, source_text
 from inferflux.errors import MissingPackages
 
@@ -77,7 +77,7 @@ def _require_tvm() -> None:
 def target_words(target: CpuTarget, machine: str) -> dict[str, Any]:
     """The names that a step's text is evaluated with."""
     pause = {"pause": PAUSE[machine]}
-    functions = render("sync.ll.j2", pause) + loops.DEFINITIONS
+    functions = render("sync.ll.j2", pause) + loops.DEFINITIONS + stack.DEFINITIONS
     if target.panels:
         functions += source_text("bf16.ll") + TILES[target.tiles].DEFINITIONS
     modules = {"SYNC": functions, "POOL": render("pool.ll.j2", pause)}

@@ -19,6 +19,7 @@ SYMBOL_TABLE, UNDEFINED = 2, 0
 SDOT, USDOT = 0x4E809400, 0x4E809C00  # Vd.4S, Vn.16B, Vm.16B
 THREADS = {"sched_yield", "sem_init", "sem_post", "sem_wait"}
 ANY_REGISTERS = 0xFFE0FC00
+TO_A_LINE = b"\x48\x83\xe4\xc0"  # and $-64, %rsp
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,17 @@ def test_neon_objects_multiply_four_bytes_at_once(source, monkeypatch, target, d
     assert machine(code) == EM_AARCH64
     words = np.frombuffer(code, "<u4", len(code) // 4)
     assert np.count_nonzero(words & ANY_REGISTERS == dot) > 100
+
+
+@pytest.mark.parametrize("target", ["cpu:avx2", "cpu:avx512"])
+def test_phases_keep_spilled_registers_within_lines_of_the_cache(source, monkeypatch, target):
+    narrowed = replace(TARGETS[target], row_blocks=(4,))
+    monkeypatch.setitem(TARGETS, target, narrowed)
+    ((code,),) = codegen.compile(source, (target,)).targets[target].objects.values()
+    phases = [
+        name for name, section in symbols(code) if section != UNDEFINED and "_quantise_" in name
+    ]
+    assert code.count(TO_A_LINE) >= len(phases) > 0
 
 
 def test_a_target_that_is_not_known_is_refused_with_those_that_are(source):

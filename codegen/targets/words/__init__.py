@@ -25,6 +25,7 @@ from inferflux.codegen.targets.words.lanes import Lanes
 from inferflux.codegen.targets.words.loops import Loops
 from inferflux.codegen.targets.words.memory import Memory
 from inferflux.codegen.targets.words.numbers import Numbers
+from inferflux.codegen.targets.words.stack import Stack
 from inferflux.codegen.targets.words.tables import Pshufb256, Pshufb512, Tables, Tbl
 from inferflux.codegen.targets.words.tiles import AmxTiles, Tiles
 from inferflux.codegen.targets.words.tir import Expr
@@ -57,7 +58,7 @@ def words(target: CpuTarget) -> Mapping[str, Any]:
     halves = NativeHalves if target.native_half else ComputedHalves
     named: dict[str, Callable[..., Expr]] = {}
     isa = halves, DOTS[target.dots], TABLES[target.tables], Bfloats, TILES[target.tiles]
-    for family in (Lanes, Loops, Memory, Numbers, *isa, Workers):
+    for family in (Lanes, Loops, Memory, Numbers, *isa, Stack, Workers):
         words = family(tirx)
         named |= {name: getattr(words, name) for name in dir(words) if name[0].islower()}
     return {"T": tirx, **named}
