@@ -96,7 +96,8 @@ class _Selection:
             raise UnsupportedOnTarget(self.target, f"op {node.op} with {refused}")
         if _rows_for_logits(node) and self.shape.row_block > 1:
             # Most steps want one row, whatever their tokens; a block would waste the others.
-            yield self._phase(kernel, node, StepShape(1, 1), "num_rows <= 1")
+            alone = StepShape(1, 1, registers=self.shape.registers)
+            yield self._phase(kernel, node, alone, "num_rows <= 1")
             yield self._phase(kernel, node, self.shape, "num_rows > 1")
         else:
             yield self._phase(kernel, node, self.shape, None)

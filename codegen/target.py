@@ -35,6 +35,7 @@ class CpuTarget:
     tables: str = ""  # what looks up bytes: a name of words.TABLES; compares, where nothing does
     tiles: str = ""  # what multiplies matrices, a word of targets/words/tiles.py
     native_half: bool = False  # it converts vectors of f16
+    registers: int = 32  # vectors of 16 floats that they hold
 
     def __str__(self) -> str:
         return self.name
@@ -47,6 +48,6 @@ class CpuTarget:
         starts = (1, *(block + 1 for block in blocks[:-1]))
         limits = (*blocks[:-1], MAX_STEP_TOKENS)
         return tuple(
-            StepShape(block, limit, min_tokens=start)
+            StepShape(block, limit, min_tokens=start, registers=self.registers)
             for block, limit, start in zip(blocks, limits, starts, strict=True)
         )

@@ -17,12 +17,14 @@ class StepShape:
 
     ``row_block`` tokens are computed together: every weight that is unpacked serves them all.
     Weights for bf16 products are unpacked to memory and serve ``row_blocks``, one after the other.
+    ``registers`` of the machine hold so many vectors of 16 floats.
     """
 
     row_block: int
     max_tokens: int
     row_blocks: int = 1
     min_tokens: int = 1
+    registers: int = 32
 
 
 @dataclass(frozen=True, slots=True)

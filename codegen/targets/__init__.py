@@ -67,6 +67,7 @@ TARGETS: dict[str, CpuTarget] = {
             dots="vpdpbusd.256",
             tables="vpshufb.256",
             native_half=True,
+            registers=8,
         ),
         CpuTarget(
             name="cpu:avx2",
@@ -76,6 +77,7 @@ TARGETS: dict[str, CpuTarget] = {
             dots="vpmaddubsw",
             tables="vpshufb.256",
             native_half=True,
+            registers=8,
         ),
         CpuTarget(
             name="cpu:neon-i8mm",
@@ -85,6 +87,7 @@ TARGETS: dict[str, CpuTarget] = {
             dots="usdot",
             tables="tbl",
             native_half=True,
+            registers=8,
         ),
         CpuTarget(
             name="cpu:neon",
@@ -94,12 +97,14 @@ TARGETS: dict[str, CpuTarget] = {
             dots="sdot",
             tables="tbl",
             native_half=True,
+            registers=8,
         ),
         CpuTarget(
             name="cpu:portable",
             machines={**_x86_64("x86-64"), **_aarch64("generic")},
             features=(),
             row_blocks=(1, 4),
+            registers=4,
         ),
     )
 }

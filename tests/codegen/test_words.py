@@ -45,6 +45,38 @@ def apply(
         out[lanes(i * 16)] = dot_floats(dot[dot_at(0, {bits})], correction[0], {bits}, {excess})
 """
 
+SCALED = """
+@T.prim_func(s_tir=True)
+def apply(
+    q: T.Buffer((512 * 8,), "uint8"),
+    x: T.Buffer((32 * 8,), "int8"),
+    small: T.Buffer((16 * 8,), "uint8"),
+    out: T.Buffer((16,), "float32"),
+):
+    T.func_attr({{"global_symbol": "apply", "tirx.noalias": True}})
+    scaled = scaled_sums(1)
+    scaled[lanes(0)] = scaled_zero()
+    for block in T.serial(8):
+        factor = factors(1)
+        factor[factor_at(0)] = {factor}(small, block * 16)
+        dot = dot_sums(1, {bits})
+        dot[dot_at(0, {bits})] = dot_zero({bits})
+        for group in T.serial(8):
+            dot[dot_at(0, {bits})] = dot_scaled(
+                dot[dot_at(0, {bits})],
+                q,
+                block * 8 + group,
+                x,
+                block * 32 + group * 4,
+                {bits},
+                factor[factor_at(0)],
+            )
+        scaled[lanes(0)] = add_scaled(
+            scaled[lanes(0)], dot[dot_at(0, {bits})], factor[factor_at(0)], {bits}
+        )
+    out[lanes(0)] = scaled_floats(scaled[lanes(0)])
+"""
+
 LOOK_UP = """
 @T.prim_func(s_tir=True)
 def apply(x: T.Buffer((256,), "uint8"), out: T.Buffer((256,), "uint8")):
@@ -248,6 +280,29 @@ def test_every_exponent_of_eight_bits_is_its_power_of_two(compiled):
 
 def test_dots_are_exact_at_the_ends_of_their_types(assert_dots_are_exact):
     assert_dots_are_exact()
+
+
+@pytest.mark.parametrize(
+    ("bits", "offset", "word", "factor"),
+    [
+        (2, 0, "factor_of_nibbles", 15),
+        (3, 0, "factor_of_bytes", -32),
+        (4, 0, "factor_of_bytes", 63),
+        (5, 0, "factor_of_bytes", 63),
+        (6, 0, "factor_of_bytes", -128),
+        (8, 128, "factor_of_bytes", -32),
+    ],
+)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sums_of_a_super_block_times_their_factors_never_overflow(
+    compiled, bits, offset, word, factor, sign
+):
+    """At the ends of all three; of weights that an ISA takes with a sign the offset is off."""
+    q, x = np.full(512 * 8, 2**bits - 1, np.uint8), np.full(32 * 8, 127 * sign, np.int8)
+    small, out = np.full(16 * 8, factor, np.int8).view(np.uint8), np.zeros(16, np.float32)
+    compiled(SCALED.format(bits=bits, factor=word), q, x, small, out)
+    sums = [256 * (2**bits - 1 - less) * 127 * sign * factor for less in (0, offset)]
+    assert any(np.allclose(out, each, rtol=1e-6) for each in sums), out
 
 
 @pytest.mark.parametrize("target", ["cpu:avx512"], indirect=True)

@@ -11,11 +11,16 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from inferflux.codegen.targets.words.memory import Memory
+from inferflux.codegen.targets.words.numbers import Numbers
 from inferflux.codegen.targets.words.tir import LANES, Buffer, Expr, Words
 
 
 class Dots(Words, ABC):
     """The words for sums in 32-bit lanes; an ISA says what a group of columns adds to them."""
+
+    def __init__(self, tirx: Any) -> None:
+        super().__init__(tirx)
+        self._memory, self._numbers = Memory(tirx), Numbers(tirx)
 
     def dot_sums(self, rows: int, bits: int) -> Buffer:
         """Room for the sums of so many rows of values."""
@@ -46,6 +51,52 @@ class Dots(Words, ABC):
             total = total * self._integer(128 // offset) + self._t.broadcast(correction, LANES)
         return self._t.cast(total, "float32x16")
 
+    def scaled_sums(self, rows: int) -> Buffer:
+        """Room for what the sums of a super-block's blocks add up to, each times its factor."""
+        return self._t.alloc_buffer((rows * LANES,), self._scaled())
+
+    def scaled_zero(self) -> Expr:
+        return self._t.broadcast(self._t.cast(0, self._scaled()), LANES)
+
+    def factors(self, count: int) -> Buffer:
+        """Room for so many factors of 16 rows."""
+        lanes, dtype = self._factor()
+        return self._t.alloc_buffer((count * lanes,), dtype)
+
+    def factor_at(self, index: Expr) -> Expr:
+        """Where one of these is."""
+        lanes, _ = self._factor()
+        return self._t.ramp(index * lanes, 1, lanes)
+
+    def factor_of_bytes(self, buffer: Buffer, at: Expr) -> Expr:
+        """16 bytes with a sign."""
+        return self._memory.int8_lanes(buffer, at)
+
+    def factor_of_nibbles(self, buffer: Buffer, at: Expr) -> Expr:
+        """The lower four bits of 16 bytes."""
+        return self._memory.nibble_lanes(buffer, at, 0)
+
+    def dot_scaled(
+        self,
+        total: Expr,
+        weights: Buffer,
+        group: Expr,
+        values: Buffer,
+        at: Expr,
+        bits: int,
+        factor: Expr,
+    ) -> Expr:
+        """As ``dot_group``, for sums that ``add_scaled`` takes: times the factor here, or there."""
+        return self.dot_group(total, weights, group, values, at, bits)
+
+    def add_scaled(self, scaled: Expr, total: Expr, factor: Expr, bits: int) -> Expr:
+        """scaled + the sums of a block times its factor."""
+        exact = self.dot_floats(total, self._t.int32(0), bits, 0)
+        return self._numbers.fma(exact, factor, scaled)
+
+    def scaled_floats(self, scaled: Expr) -> Expr:
+        return scaled
+
     def offset_left(self, bits: int, offset: int) -> Expr:
         """How much too large weights of so many bits are when they are multiplied."""
         return self._t.float32(0 if self._are_signed(bits) else offset)
@@ -63,6 +114,12 @@ class Dots(Words, ABC):
 
     def _sum(self, bits: int) -> tuple[int, str]:
         return LANES, "int32"
+
+    def _scaled(self) -> str:
+        return "float32"
+
+    def _factor(self) -> tuple[int, str]:
+        return LANES, "float32"
 
     def _are_signed(self, bits: int) -> bool:
         """The ISA multiplies the weights as they are, having taken 128 from each."""
@@ -90,10 +147,6 @@ class Dots(Words, ABC):
 
 class FloatDots(Dots):
     """Without integer products: float32 holds these sums exactly, they stay below 2**24."""
-
-    def __init__(self, tirx: Any) -> None:
-        super().__init__(tirx)
-        self._memory = Memory(tirx)
 
     def dot_group(
         self, total: Expr, weights: Buffer, group: Expr, values: Buffer, at: Expr, bits: int
