@@ -25,7 +25,7 @@ from inferflux.ir.quantised.legacy import pack_q8_0
 _CHUNK = 1 << 16  # values at a time: what is searched stays in the cache
 _MORE_4 = [step / 5 for step in range(-5, 6)]  # numbers than 15 over the span
 _MORE_6 = [step * 0.3 for step in range(-3, 4)]  # than 32 up to the value furthest from 0
-_MOST_8 = np.arange(127, 63, -1, np.float32)  # what the value furthest from 0 may become
+_MOST_8 = np.arange(127, 63, -1, dtype=np.float32)  # what the value furthest from 0 may become
 
 
 def quantise_q4_k(blocks: Array) -> Array:

@@ -26,6 +26,7 @@ MERGE = 4  # and of one in ``merges``
 # Vectors that a tile sums into. Beside 24, the rest of 32 registers holds keys, values and a
 # broadcast; where a vector takes two registers of 16, or four of 32, 6 do not spill.
 _SUMS = (24, 12, 6)
+_FEW = 8  # registers, by vectors that they hold, in which 6 are the best for many tokens
 _MOST_VECTORS = 15  # of one buffer: TVM keeps on the stack what is less than a kilobyte
 _MOST_HEADS = 8  # query heads of a piece
 _MOST_PAGES = 4  # pages scored together
@@ -34,11 +35,13 @@ _MOST_PAGES = 4  # pages scored together
 def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     """Register tiles: rows (a query head of a token each) by pages of keys, by vectors of values.
 
-    The first takes as many tokens at once as there are accumulators for.
+    The first takes as many tokens at once as there are accumulators for. A lone token waits for
+    its pages, whatever spills.
     """
-    heads = _heads(node)
     columns = min(_MOST_PAGES, _value_dim(node) // LANES)
-    for sums in _SUMS:
+    fills_few = shape.registers <= _FEW and shape.row_block >= 4
+    for sums in reversed(_SUMS) if fills_few else _SUMS:
+        heads = _heads(node, sums)
         rows = min(sums // columns, _MOST_VECTORS)
         most = min(shape.max_tokens, max(1, rows // heads))
         for tokens in dict.fromkeys((most, 1)):
@@ -47,7 +50,7 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
 
 def all_heads(node: Node, shape: StepShape) -> Iterator[Schedule]:
     """Merging is small: a piece takes what a piece of the spans can."""
-    yield {"heads": _heads(node), "tokens": 1, "sums": _SUMS[0]}
+    yield {"heads": _heads(node, _SUMS[0]), "tokens": 1, "sums": _SUMS[0]}
 
 
 def span_pieces(node: Node, schedule: Schedule) -> str:
@@ -129,8 +132,9 @@ def _num_heads(node: Node) -> int:
     return width_of(node) // _value_dim(node)
 
 
-def _heads(node: Node) -> int:
-    return max(n for n in range(1, _MOST_HEADS + 1) if _group(node) % n == 0)
+def _heads(node: Node, sums: int) -> int:
+    """Query heads of a piece: as many as there are accumulators for."""
+    return max(n for n in range(1, min(sums, _MOST_HEADS) + 1) if _group(node) % n == 0)
 
 
 def _group(node: Node) -> int:
