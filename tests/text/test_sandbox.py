@@ -15,7 +15,7 @@ from inferflux.text import TemplateError
 from inferflux.text.sandbox import PROGRAM, Budget, TemplateSandbox
 
 MESSAGES: Mapping[str, object] = {"messages": [{"role": "user", "content": "Hello"}]}
-SMALL = Budget(steps=200_000, max_output_bytes=1 << 20, memory_bytes=256 << 20, seconds=0.5)
+SMALL = Budget(steps=100_000, max_output_bytes=1 << 20, memory_bytes=256 << 20)
 
 # What each costs is stopped by a budget: the words of the error say by which.
 STEPS, BYTES, MEMORY, OUTSIDE = "steps, its budget", "bytes, its budget", "more memory", "crashed"
