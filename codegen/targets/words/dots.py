@@ -95,6 +95,7 @@ class Dots(Words, ABC):
         return self._numbers.fma(exact, factor, scaled)
 
     def scaled_floats(self, scaled: Expr) -> Expr:
+        """These as floats: 16 rows'."""
         return scaled
 
     def offset_left(self, bits: int, offset: int) -> Expr:
