@@ -39,7 +39,7 @@ def phase_body(
             "panels": memory.worker_panels,
             "partials": memory.shared_scratch,
             "by_tiles": has_tiles(target, phase.shape),
-            "registers": phase.shape.registers,
+            "has_few_registers": phase.shape.has_few_registers,
             "each_row": _each_row(phase.schedule),
         },
     )

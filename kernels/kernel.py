@@ -26,6 +26,11 @@ class StepShape:
     min_tokens: int = 1
     registers: int = 32
 
+    @property
+    def has_few_registers(self) -> bool:
+        """Sums of four rows fill them: what rows meet, or more sums, must lie in memory."""
+        return self.registers <= 8
+
 
 @dataclass(frozen=True, slots=True)
 class Scratch:

@@ -26,7 +26,6 @@ MERGE = 4  # and of one in ``merges``
 # Vectors that a tile sums into. Beside 24, the rest of 32 registers holds keys, values and a
 # broadcast; where a vector takes two registers of 16, or four of 32, 6 do not spill.
 _SUMS = (24, 12, 6)
-_FEW = 8  # registers, by vectors that they hold, in which 6 are the best for many tokens
 _MOST_VECTORS = 15  # of one buffer: TVM keeps on the stack what is less than a kilobyte
 _MOST_HEADS = 8  # query heads of a piece
 _MOST_PAGES = 4  # pages scored together
@@ -39,7 +38,7 @@ def tiles(node: Node, shape: StepShape) -> Iterator[Schedule]:
     its pages, whatever spills.
     """
     columns = min(_MOST_PAGES, _value_dim(node) // LANES)
-    fills_few = shape.registers <= _FEW and shape.row_block >= 4
+    fills_few = shape.has_few_registers and shape.row_block >= 4
     for sums in reversed(_SUMS) if fills_few else _SUMS:
         heads = _heads(node, sums)
         rows = min(sums // columns, _MOST_VECTORS)
